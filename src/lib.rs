@@ -1,0 +1,3 @@
+//! capgate: a self-hosted gateway for the 2Captcha API.
+pub mod clock;
+pub mod protocol;

@@ -1,0 +1,262 @@
+//! Decodes a call's parameters, whatever their encoding (protocol.md 1.1).
+//!
+//! Clients label their bodies wrongly often enough that the body decides: a first byte `{` is JSON, a first line
+//! `--boundary` is multipart with that boundary (so a label that is missing, quoted or malformed does not matter),
+//! anything else is urlencoded. Query and body are merged; the body wins, and within one place the last value wins,
+//! as in PHP. Values are bytes: no charset is promised.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use percent_encoding::percent_decode;
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Most parameters in one call, query and body together.
+pub const PARAMETERS_MAX: usize = 1_000;
+
+/// Why a call could not be read. in.php answers `ERROR_UPLOAD`, res.php `ERROR_BAD_PARAMETERS`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    #[error("the JSON body is not an object of parameters: {0}")]
+    Json(String),
+    #[error("the multipart body is malformed: {0}")]
+    Multipart(String),
+    #[error("more than {PARAMETERS_MAX} parameters")]
+    TooManyParameters,
+}
+
+/// A part's file name and type, when it was sent as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLabel {
+    pub file_name: String,
+    pub content_type: Option<String>,
+}
+
+/// One parameter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Exactly as sent, `data[blob]` and `file_1` included.
+    pub name: String,
+    pub value: Bytes,
+    /// Set when the value came as a file of a multipart body.
+    pub file: Option<FileLabel>,
+}
+
+impl Field {
+    #[must_use]
+    pub fn text(name: &str, value: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.into(),
+            file: None,
+        }
+    }
+}
+
+/// Shows no value: it may be a key, a proxy password or a cookie.
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.name, self.value.len())
+    }
+}
+
+/// The parameters of one call, in the order in which they came, each name once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    fields: Vec<Field>,
+}
+
+impl Form {
+    /// Merges the parameters of `query` and `body`.
+    ///
+    /// # Errors
+    /// [`FormError`] when the body cannot be read or there are too many parameters.
+    pub fn decode(query: &str, body: Bytes) -> Result<Self, FormError> {
+        let mut form = Self::default();
+        form.take_urlencoded(query.as_bytes())?;
+        let content = body.trim_ascii_start();
+        if content.first() == Some(&b'{') {
+            form.take_json(content)?;
+        } else if let Some(boundary) = boundary_of(content) {
+            let content = body.slice_ref(content);
+            form.take_multipart(content, &boundary)?;
+        } else {
+            form.take_urlencoded(content)?;
+        }
+        Ok(form)
+    }
+
+    /// The value of `name`, if it was sent.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&Bytes> {
+        self.field(name).map(|field| &field.value)
+    }
+
+    /// The value of `name` without surrounding blanks, if it was sent and is not blank.
+    #[must_use]
+    pub fn word(&self, name: &str) -> Option<&[u8]> {
+        self.value(name)
+            .map(|value| value.trim_ascii())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether the switch `name` is `1`; every other value, `json=0` too, is off.
+    #[must_use]
+    pub fn is_on(&self, name: &str) -> bool {
+        self.word(name) == Some(b"1")
+    }
+
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Sets a parameter; a value that it had before is gone.
+    ///
+    /// # Errors
+    /// [`FormError::TooManyParameters`] when there are [`PARAMETERS_MAX`] others already.
+    pub fn set(&mut self, field: Field) -> Result<(), FormError> {
+        match self.fields.iter().position(|known| known.name == field.name) {
+            Some(at) => self.fields[at] = field,
+            None if self.fields.len() == PARAMETERS_MAX => return Err(FormError::TooManyParameters),
+            None => self.fields.push(field),
+        }
+        Ok(())
+    }
+
+    /// Removes what `keep` refuses.
+    pub fn retain(&mut self, keep: impl FnMut(&Field) -> bool) {
+        self.fields.retain(keep);
+    }
+
+    fn take_urlencoded(&mut self, text: &[u8]) -> Result<(), FormError> {
+        for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &[][..]),
+            };
+            let name = String::from_utf8_lossy(&url_decoded(name)).into_owned();
+            self.set(Field {
+                name,
+                value: url_decoded(value).into(),
+                file: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn take_json(&mut self, text: &[u8]) -> Result<(), FormError> {
+        let text = String::from_utf8_lossy(text);
+        let object: JsonObject<'_> =
+            serde_json::from_str(&text).map_err(|error| FormError::Json(error.to_string()))?;
+        for (name, value) in object.0 {
+            if let Some(value) = json_as_text(value) {
+                self.set(Field {
+                    name,
+                    value,
+                    file: None,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_multipart(&mut self, body: Bytes, boundary: &str) -> Result<(), FormError> {
+        let chunks = futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+        let mut parts = multer::Multipart::new(chunks, boundary);
+        // The body is in memory, so each step is ready at once; a parser that waited for more would be one that
+        // found the body cut off.
+        let cut_off = || FormError::Multipart("it ends too early".into());
+        let malformed = |error: multer::Error| FormError::Multipart(error.to_string());
+        while let Some(part) = parts
+            .next_field()
+            .now_or_never()
+            .ok_or_else(cut_off)?
+            .map_err(malformed)?
+        {
+            let Some(name) = part.name().map(str::to_owned) else {
+                continue;
+            };
+            let file = part.file_name().map(|file_name| FileLabel {
+                file_name: file_name.to_owned(),
+                content_type: part.content_type().map(ToString::to_string),
+            });
+            let value = part
+                .bytes()
+                .now_or_never()
+                .ok_or_else(cut_off)?
+                .map_err(malformed)?;
+            self.set(Field { name, value, file })?;
+        }
+        Ok(())
+    }
+}
+
+/// The boundary that the first line of a multipart body shows.
+fn boundary_of(body: &[u8]) -> Option<String> {
+    let line = body
+        .strip_prefix(b"--")?
+        .split(|byte| *byte == b'\n')
+        .next()?
+        .trim_ascii_end();
+    // RFC 2046 allows 70 characters; a parameter name of an urlencoded body that starts with dashes has a `=`
+    // and, being one line, no end of line.
+    let is_one = !line.is_empty() && line.len() <= 200 && body.len() > line.len() + 2;
+    is_one
+        .then(|| std::str::from_utf8(line).ok().map(str::to_owned))
+        .flatten()
+}
+
+fn url_decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
+}
+
+/// A JSON value as the text that a form field would have held: a string's content, `1` and `0` for booleans,
+/// nothing for `null`, and the JSON text itself for numbers, arrays and objects.
+fn json_as_text(value: &RawValue) -> Option<Bytes> {
+    match value.get() {
+        "null" => None,
+        "true" => Some(Bytes::from_static(b"1")),
+        "false" => Some(Bytes::from_static(b"0")),
+        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(Bytes::from),
+        text => Some(Bytes::copy_from_slice(text.as_bytes())),
+    }
+}
+
+/// An object's members in their order, their values unread.
+pub(crate) struct JsonObject<'a>(pub(crate) Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for JsonObject<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = JsonObject<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(JsonObject(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests;

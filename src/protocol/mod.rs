@@ -1,0 +1,13 @@
+//! The words of the wire, the same for both sides: codes, parameters, methods, calls and replies.
+//!
+//! Pure: no time, no IO. `protocol.md` sections are named where a rule comes from one.
+
+pub mod errors;
+pub mod form;
+pub mod ids;
+pub mod methods;
+
+pub use errors::{Code, ErrorCode, Reaction};
+pub use form::{Field, Form, FormError};
+pub use ids::{CaptchaId, ClientKey, UpstreamKey};
+pub use methods::Method;
