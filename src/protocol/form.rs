@@ -74,7 +74,7 @@ impl Form {
     ///
     /// # Errors
     /// [`FormError`] when the body cannot be read or there are too many parameters.
-    pub fn decode(query: &str, body: Bytes) -> Result<Self, FormError> {
+    pub fn decode(query: &str, body: &Bytes) -> Result<Self, FormError> {
         let mut form = Self::default();
         form.take_urlencoded(query.as_bytes())?;
         let content = body.trim_ascii_start();

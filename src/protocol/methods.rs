@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn of(query: &str) -> Method {
-        Method::of(&Form::decode(query, Bytes::new()).unwrap())
+        Method::of(&Form::decode(query, &Bytes::new()).unwrap())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::*;
 
 fn decoded(query: &str, body: &[u8]) -> Form {
-    Form::decode(query, Bytes::copy_from_slice(body)).unwrap()
+    Form::decode(query, &Bytes::copy_from_slice(body)).unwrap()
 }
 
 fn text<'a>(form: &'a Form, name: &str) -> &'a str {
@@ -66,7 +66,7 @@ fn json_is_known_by_its_first_byte_and_its_values_become_text() {
 fn json_that_is_damaged_is_an_error() {
     for body in [&b"{"[..], br#"{"a":}"#, br#"{"a":1} trailing"#] {
         assert!(matches!(
-            Form::decode("", Bytes::copy_from_slice(body)),
+            Form::decode("", &Bytes::copy_from_slice(body)),
             Err(FormError::Json(_))
         ));
     }
@@ -111,7 +111,7 @@ fn a_truncated_multipart_body_is_an_error() {
     for length in [10, 30, 55, whole.len() - 7] {
         let cut = Bytes::copy_from_slice(&whole[..length]);
         assert!(
-            matches!(Form::decode("", cut), Err(FormError::Multipart(_))),
+            matches!(Form::decode("", &cut), Err(FormError::Multipart(_))),
             "{length}"
         );
     }
@@ -134,7 +134,7 @@ fn as_many_parameters_as_allowed_and_one_more() {
         decoded("", pairs(PARAMETERS_MAX).as_bytes()).fields().len(),
         PARAMETERS_MAX
     );
-    let over = Form::decode("", pairs(PARAMETERS_MAX + 1).into());
+    let over = Form::decode("", &pairs(PARAMETERS_MAX + 1).into());
     assert_eq!(over, Err(FormError::TooManyParameters));
 }
 
