@@ -137,6 +137,11 @@ impl Form {
         self.fields.retain(keep);
     }
 
+    /// Puts `change`'s result in the place of each parameter; it must keep the names.
+    pub fn map_fields(&mut self, change: impl FnMut(Field) -> Field) {
+        self.fields = std::mem::take(&mut self.fields).into_iter().map(change).collect();
+    }
+
     fn take_urlencoded(&mut self, text: &[u8]) -> Result<(), FormError> {
         for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match pair.iter().position(|byte| *byte == b'=') {

@@ -1,0 +1,2 @@
+//! Decisions. Pure: every call takes `now`.
+pub mod polling;
