@@ -152,12 +152,7 @@ impl Polling {
     #[must_use]
     pub fn new(timing: Timing) -> Self {
         let batch_size = BATCH_SIZE_AT_START.min(timing.max_ids);
-        Self {
-            timing,
-            batch_size,
-            open: HashMap::new(),
-            due: BTreeMap::new(),
-        }
+        Self { timing, batch_size, open: HashMap::new(), due: BTreeMap::new() }
     }
 
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
@@ -239,25 +234,14 @@ impl Polling {
                 continue;
             };
             if now >= captcha.ends_at() {
-                over.push((
-                    id,
-                    if captcha.is_solved {
-                        Effect::Priced(None)
-                    } else {
-                        Effect::Expired
-                    },
-                ));
+                over.push((id, if captcha.is_solved { Effect::Priced(None) } else { Effect::Expired }));
                 self.open.remove(&id);
                 continue;
             }
             captcha.due = None;
             let form = captcha.form();
             if form != LookForm::Batch {
-                calls.push(LookCall {
-                    ids: vec![id],
-                    form,
-                    is_last: false,
-                });
+                calls.push(LookCall { ids: vec![id], form, is_last: false, is_full: false });
                 continue;
             }
             if batch.len() >= captcha.batch_max {
@@ -339,11 +323,7 @@ impl Polling {
     fn take(&mut self, id: CaptchaId, look: Look) -> Option<Effect> {
         let captcha = self.open.get_mut(&id)?;
         if captcha.is_solved {
-            let price = if let Look::Solved(solution) = look {
-                solution.price
-            } else {
-                None
-            };
+            let price = if let Look::Solved(solution) = look { solution.price } else { None };
             captcha.price_looks += 1;
             if price.is_none() && captcha.price_looks < PRICE_LOOKS_MAX {
                 return None;
@@ -407,16 +387,8 @@ impl Open {
 }
 
 fn call_of(ids: Vec<CaptchaId>) -> LookCall {
-    let form = if ids.len() == 1 {
-        LookForm::Plain
-    } else {
-        LookForm::Batch
-    };
-    LookCall {
-        ids,
-        form,
-        is_last: false,
-    }
+    let form = if ids.len() == 1 { LookForm::Plain } else { LookForm::Batch };
+    LookCall { ids, form, is_last: false, is_full: false }
 }
 
 fn grid_after(moment: Timestamp, grid: Duration) -> Timestamp {

@@ -12,10 +12,7 @@ pub enum Answer {
     /// Text, as a plain reply or a piece of a batch gave it; bytes, for no charset is promised.
     Text(Bytes),
     /// A JSON reply: `request` as it came (text, object, array or number) and the members beside it.
-    Json {
-        request: Box<RawValue>,
-        extras: Vec<(String, Box<RawValue>)>,
-    },
+    Json { request: Box<RawValue>, extras: Vec<(String, Box<RawValue>)> },
     /// An end without an answer, such as `ERROR_CAPTCHA_UNSOLVABLE`.
     Failed(Code),
 }
@@ -85,10 +82,7 @@ impl Answer {
                 let object: JsonObject<'_> = serde_json::from_slice(content).ok()?;
                 let mut members = object.0.into_iter().map(|(name, value)| (name, value.to_owned()));
                 let (_, request) = members.next().filter(|(name, _)| name == "request")?;
-                Some(Self::Json {
-                    request,
-                    extras: members.collect(),
-                })
+                Some(Self::Json { request, extras: members.collect() })
             }
             _ => None,
         }
@@ -116,14 +110,9 @@ fn json_as_plain(json: &RawValue) -> Bytes {
     let text = json.get();
     if text.starts_with('"') {
         // A string always parses: it was checked when the reply was read.
-        return serde_json::from_str::<String>(text)
-            .unwrap_or_else(|_| text.to_owned())
-            .into();
+        return serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned()).into();
     }
-    let coordinates = text
-        .starts_with('[')
-        .then(|| coordinates_as_plain(text))
-        .flatten();
+    let coordinates = text.starts_with('[').then(|| coordinates_as_plain(text)).flatten();
     coordinates.map_or_else(|| Bytes::copy_from_slice(text.as_bytes()), Bytes::from)
 }
 
@@ -135,44 +124,30 @@ mod tests {
     fn json(text: &str) -> Answer {
         let request = RawValue::from_string(text.to_owned()).unwrap();
         let extra = RawValue::from_string(r#"{"a": 1}"#.to_owned()).unwrap();
-        Answer::Json {
-            request,
-            extras: vec![("us\"er".to_owned(), extra)],
-        }
+        Answer::Json { request, extras: vec![("us\"er".to_owned(), extra)] }
     }
 
     #[test]
     fn plain_text_of_each_kind_of_json_answer() {
         assert_eq!(json(r#""40|\u044f""#).plain(), "40|я");
-        assert_eq!(
-            json(r#"{"b":1, "a":"x|jordan"}"#).plain(),
-            r#"{"b":1, "a":"x|jordan"}"#
-        );
+        assert_eq!(json(r#"{"b":1, "a":"x|jordan"}"#).plain(), r#"{"b":1, "a":"x|jordan"}"#);
         assert_eq!(
             json(r#"[{"x":"39","y":59},{"x":252,"y":"72"}]"#).plain(),
             "coordinate:x=39,y=59;x=252,y=72"
         );
-        assert_eq!(
-            json(r#"[{"xMin":1,"yMin":2}]"#).plain(),
-            r#"[{"xMin":1,"yMin":2}]"#
-        );
+        assert_eq!(json(r#"[{"xMin":1,"yMin":2}]"#).plain(), r#"[{"xMin":1,"yMin":2}]"#);
         assert_eq!(json("[]").plain(), "[]");
     }
 
     #[test]
     fn a_stored_answer_comes_back_as_it_was() {
         let bytes = Bytes::from_static(b"\xF2|\0");
-        for answer in [
-            Answer::Text(bytes),
-            json(r#"{"a": [1, 2]}"#),
-            Answer::Failed(ErrorCode::Unsolvable.into()),
-        ] {
+        for answer in
+            [Answer::Text(bytes), json(r#"{"a": [1, 2]}"#), Answer::Failed(ErrorCode::Unsolvable.into())]
+        {
             let back = Answer::from_stored(&answer.to_stored()).unwrap();
             assert_eq!(back.to_stored(), answer.to_stored());
-            assert_eq!(
-                (back.plain(), back.is_failed()),
-                (answer.plain(), answer.is_failed())
-            );
+            assert_eq!((back.plain(), back.is_failed()), (answer.plain(), answer.is_failed()));
         }
         for damaged in [&b""[..], b"?x", b"J{", b"J{\"a\":1}"] {
             assert!(Answer::from_stored(damaged).is_none());

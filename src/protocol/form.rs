@@ -48,11 +48,7 @@ pub struct Field {
 impl Field {
     #[must_use]
     pub fn text(name: &str, value: impl Into<Bytes>) -> Self {
-        Self {
-            name: name.to_owned(),
-            value: value.into(),
-            file: None,
-        }
+        Self { name: name.to_owned(), value: value.into(), file: None }
     }
 }
 
@@ -98,9 +94,7 @@ impl Form {
     /// The value of `name` without surrounding blanks, if it was sent and is not blank.
     #[must_use]
     pub fn word(&self, name: &str) -> Option<&[u8]> {
-        self.value(name)
-            .map(|value| value.trim_ascii())
-            .filter(|value| !value.is_empty())
+        self.value(name).map(|value| value.trim_ascii()).filter(|value| !value.is_empty())
     }
 
     /// Whether the switch `name` is `1`; every other value, `json=0` too, is off.
@@ -149,11 +143,7 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let name = String::from_utf8_lossy(&url_decoded(name)).into_owned();
-            self.set(Field {
-                name,
-                value: url_decoded(value).into(),
-                file: None,
-            })?;
+            self.set(Field { name, value: url_decoded(value).into(), file: None })?;
         }
         Ok(())
     }
@@ -164,11 +154,7 @@ impl Form {
             serde_json::from_str(&text).map_err(|error| FormError::Json(error.to_string()))?;
         for (name, value) in object.0 {
             if let Some(value) = json_as_text(value) {
-                self.set(Field {
-                    name,
-                    value,
-                    file: None,
-                })?;
+                self.set(Field { name, value, file: None })?;
             }
         }
         Ok(())
@@ -181,12 +167,7 @@ impl Form {
         // found the body cut off.
         let cut_off = || FormError::Multipart("it ends too early".into());
         let malformed = |error: multer::Error| FormError::Multipart(error.to_string());
-        while let Some(part) = parts
-            .next_field()
-            .now_or_never()
-            .ok_or_else(cut_off)?
-            .map_err(malformed)?
-        {
+        while let Some(part) = parts.next_field().now_or_never().ok_or_else(cut_off)?.map_err(malformed)? {
             let Some(name) = part.name().map(str::to_owned) else {
                 continue;
             };
@@ -194,11 +175,7 @@ impl Form {
                 file_name: file_name.to_owned(),
                 content_type: part.content_type().map(ToString::to_string),
             });
-            let value = part
-                .bytes()
-                .now_or_never()
-                .ok_or_else(cut_off)?
-                .map_err(malformed)?;
+            let value = part.bytes().now_or_never().ok_or_else(cut_off)?.map_err(malformed)?;
             self.set(Field { name, value, file })?;
         }
         Ok(())
@@ -207,24 +184,15 @@ impl Form {
 
 /// The boundary that the first line of a multipart body shows.
 fn boundary_of(body: &[u8]) -> Option<String> {
-    let line = body
-        .strip_prefix(b"--")?
-        .split(|byte| *byte == b'\n')
-        .next()?
-        .trim_ascii_end();
+    let line = body.strip_prefix(b"--")?.split(|byte| *byte == b'\n').next()?.trim_ascii_end();
     // RFC 2046 allows 70 characters; a parameter name of an urlencoded body that starts with dashes has a `=`
     // and, being one line, no end of line.
     let is_one = !line.is_empty() && line.len() <= 200 && body.len() > line.len() + 2;
-    is_one
-        .then(|| std::str::from_utf8(line).ok().map(str::to_owned))
-        .flatten()
+    is_one.then(|| std::str::from_utf8(line).ok().map(str::to_owned)).flatten()
 }
 
 fn url_decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced).collect()
 }
 

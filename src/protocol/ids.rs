@@ -79,12 +79,10 @@ impl fmt::Debug for ClientKey {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A captcha's id: the upstream's own, decimal (protocol.md 1: 10 and 11 digits are in use).
@@ -102,9 +100,7 @@ impl CaptchaId {
             return Err(ErrorCode::WrongIdFormat);
         }
         text.iter()
-            .try_fold(0_u64, |id, digit| {
-                id.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            })
+            .try_fold(0_u64, |id, digit| id.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
             .map(Self)
             .ok_or(ErrorCode::WrongCaptchaId)
     }
@@ -141,10 +137,7 @@ mod tests {
     fn ids_are_decimal_and_as_large_as_u64() {
         assert_eq!(CaptchaId::parse(b"51555263943"), Ok(CaptchaId(51_555_263_943)));
         assert_eq!(CaptchaId::parse(b"18446744073709551615"), Ok(CaptchaId(u64::MAX)));
-        assert_eq!(
-            CaptchaId::parse(b"18446744073709551616"),
-            Err(ErrorCode::WrongCaptchaId)
-        );
+        assert_eq!(CaptchaId::parse(b"18446744073709551616"), Err(ErrorCode::WrongCaptchaId));
         for malformed in [&b""[..], b"12a", b"-1", b"1 2", b"1.0"] {
             assert_eq!(CaptchaId::parse(malformed), Err(ErrorCode::WrongIdFormat));
         }

@@ -199,10 +199,7 @@ mod tests {
         assert_eq!(of("method=textcaptcha&textcaptcha=2%2B2"), Method::Text);
         assert_eq!(of("method=post&recaptcha=1&file=x"), Method::Grid);
         assert_eq!(of("method=base64&recaptcha=1&canvas=1&body=x"), Method::Canvas);
-        assert_eq!(
-            of("method=base64&coordinatescaptcha=1&body=x"),
-            Method::Coordinates
-        );
+        assert_eq!(of("method=base64&coordinatescaptcha=1&body=x"), Method::Coordinates);
     }
 
     #[test]

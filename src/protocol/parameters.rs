@@ -96,10 +96,7 @@ pub const RES_PARAMETERS: &[Parameter] = &[
 /// What becomes of in.php's parameter `name`.
 #[must_use]
 pub fn fate_on_submit(name: &str) -> Fate {
-    SUBMIT_PARAMETERS
-        .iter()
-        .find(|known| known.name == name)
-        .map_or(Fate::Forward, |known| known.fate)
+    SUBMIT_PARAMETERS.iter().find(|known| known.name == name).map_or(Fate::Forward, |known| known.fate)
 }
 
 #[cfg(test)]
@@ -116,11 +113,7 @@ mod tests {
     fn no_name_stands_twice() {
         for table in [SUBMIT_PARAMETERS, RES_PARAMETERS] {
             for (at, parameter) in table.iter().enumerate() {
-                assert!(
-                    table[..at].iter().all(|other| other.name != parameter.name),
-                    "{}",
-                    parameter.name
-                );
+                assert!(table[..at].iter().all(|other| other.name != parameter.name), "{}", parameter.name);
             }
         }
     }

@@ -66,29 +66,16 @@ impl ResCall {
     /// `ERROR_WRONG_CAPTCHA_ID`, `ERROR_BAD_PARAMETERS`.
     pub fn parse(form: &Form) -> Result<Self, WrongCall> {
         let Some(action) = form.word("action") else {
-            return Err(WrongCall::new(
-                ErrorCode::EmptyAction,
-                "the parameter action is missing",
-            ));
+            return Err(WrongCall::new(ErrorCode::EmptyAction, "the parameter action is missing"));
         };
         match action {
             b"get" => Self::parse_get(form, false),
             b"get2" => Self::parse_get(form, true),
-            b"reportbad" => Ok(Self::Report {
-                id: parse_id(form)?,
-                verdict: Verdict::Bad,
-            }),
-            b"reportgood" => Ok(Self::Report {
-                id: parse_id(form)?,
-                verdict: Verdict::Good,
-            }),
+            b"reportbad" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Bad }),
+            b"reportgood" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Good }),
             b"getbalance" => Ok(Self::Balance),
-            b"getstats" => Ok(Self::Stats {
-                date: parse_date(form)?,
-            }),
-            b"add_pingback" => Ok(Self::AddPingback {
-                address: parse_address(form)?,
-            }),
+            b"getstats" => Ok(Self::Stats { date: parse_date(form)? }),
+            b"add_pingback" => Ok(Self::AddPingback { address: parse_address(form)? }),
             b"get_pingback" => Ok(Self::ListPingbacks),
             b"del_pingback" => match parse_address(form)? {
                 all if all == "all" => Ok(Self::RemoveAllPingbacks),
@@ -101,20 +88,12 @@ impl ResCall {
 
     fn parse_get(form: &Form, with_price: bool) -> Result<Self, WrongCall> {
         let Some(ids) = form.word("ids") else {
-            return Ok(Self::Get {
-                id: parse_id(form)?,
-                with_price,
-            });
+            return Ok(Self::Get { id: parse_id(form)?, with_price });
         };
         // JSON clients may send an array; its text then stands in brackets and quotes.
         let ids: Vec<_> = ids
             .split(|byte| *byte == b',')
-            .map(|id| {
-                CaptchaId::parse(
-                    id.trim_ascii()
-                        .trim_with(|byte| matches!(byte, b'[' | b']' | b'"')),
-                )
-            })
+            .map(|id| CaptchaId::parse(id.trim_ascii().trim_with(|byte| matches!(byte, b'[' | b']' | b'"'))))
             .collect();
         if ids.len() > IDS_MAX {
             let reason = format!("{} ids; at most {IDS_MAX} are taken", ids.len());
@@ -184,78 +163,32 @@ mod tests {
     #[test]
     fn every_documented_action() {
         let id = CaptchaId(12);
-        assert_eq!(
-            parse("action=get&id=12"),
-            Ok(ResCall::Get {
-                id,
-                with_price: false
-            })
-        );
-        assert_eq!(
-            parse("action=get2&id=12"),
-            Ok(ResCall::Get { id, with_price: true })
-        );
-        assert_eq!(
-            parse("action=reportbad&id=12"),
-            Ok(ResCall::Report {
-                id,
-                verdict: Verdict::Bad
-            })
-        );
-        assert_eq!(
-            parse("action=reportgood&id=12"),
-            Ok(ResCall::Report {
-                id,
-                verdict: Verdict::Good
-            })
-        );
+        assert_eq!(parse("action=get&id=12"), Ok(ResCall::Get { id, with_price: false }));
+        assert_eq!(parse("action=get2&id=12"), Ok(ResCall::Get { id, with_price: true }));
+        assert_eq!(parse("action=reportbad&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Bad }));
+        assert_eq!(parse("action=reportgood&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Good }));
         assert_eq!(parse("action=getbalance"), Ok(ResCall::Balance));
         assert_eq!(
             parse("action=getstats&date=2013-11-27"),
-            Ok(ResCall::Stats {
-                date: "2013-11-27".into()
-            })
+            Ok(ResCall::Stats { date: "2013-11-27".into() })
         );
-        assert_eq!(
-            parse("action=add_pingback&addr=a/b"),
-            Ok(ResCall::AddPingback {
-                address: "a/b".into()
-            })
-        );
+        assert_eq!(parse("action=add_pingback&addr=a/b"), Ok(ResCall::AddPingback { address: "a/b".into() }));
         assert_eq!(parse("action=get_pingback"), Ok(ResCall::ListPingbacks));
-        assert_eq!(
-            parse("action=del_pingback&addr=a"),
-            Ok(ResCall::RemovePingback { address: "a".into() })
-        );
-        assert_eq!(
-            parse("action=del_pingback&addr=all"),
-            Ok(ResCall::RemoveAllPingbacks)
-        );
+        assert_eq!(parse("action=del_pingback&addr=a"), Ok(ResCall::RemovePingback { address: "a".into() }));
+        assert_eq!(parse("action=del_pingback&addr=all"), Ok(ResCall::RemoveAllPingbacks));
     }
 
     #[test]
     fn a_malformed_id_among_several_spoils_only_its_own_place() {
         let ids = vec![Ok(CaptchaId(1)), Err(ErrorCode::WrongIdFormat), Ok(CaptchaId(3))];
-        assert_eq!(
-            parse("action=get&ids=1,x,+3"),
-            Ok(ResCall::GetMany {
-                ids,
-                with_price: false
-            })
-        );
+        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids, with_price: false }));
     }
 
     #[test]
     fn ids_of_a_json_body_may_be_an_array() {
         let form = Form::decode("", &Bytes::from_static(br#"{"action":"get","ids":[1,"2"]}"#)).unwrap();
         let ids = vec![Ok(CaptchaId(1)), Ok(CaptchaId(2))];
-        assert_eq!(
-            ResCall::parse(&form),
-            Ok(ResCall::GetMany {
-                ids,
-                with_price: false
-            })
-        );
+        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids, with_price: false }));
     }
 
     #[test]
@@ -271,17 +204,8 @@ mod tests {
         assert_eq!(parse("action=drop_everything"), Err(ErrorCode::EmptyAction));
         assert_eq!(parse("action=get"), Err(ErrorCode::WrongIdFormat));
         assert_eq!(parse("action=get&id=1a"), Err(ErrorCode::WrongIdFormat));
-        assert_eq!(
-            parse("action=get&id=99999999999999999999999"),
-            Err(ErrorCode::WrongCaptchaId)
-        );
-        assert_eq!(
-            parse("action=getstats&date=yesterday"),
-            Err(ErrorCode::BadParameters)
-        );
-        assert_eq!(
-            parse("action=add_pingback&addr=a|b"),
-            Err(ErrorCode::BadParameters)
-        );
+        assert_eq!(parse("action=get&id=99999999999999999999999"), Err(ErrorCode::WrongCaptchaId));
+        assert_eq!(parse("action=getstats&date=yesterday"), Err(ErrorCode::BadParameters));
+        assert_eq!(parse("action=add_pingback&addr=a|b"), Err(ErrorCode::BadParameters));
     }
 }

@@ -72,11 +72,7 @@ impl<'a> Envelope<'a> {
             "0" | "\"0\"" | "false" => false,
             _ => return None,
         };
-        Some(Self {
-            is_ok,
-            request: request?,
-            extras,
-        })
+        Some(Self { is_ok, request: request?, extras })
     }
 
     /// `request` as text, when it is a string or a number.
@@ -85,8 +81,7 @@ impl<'a> Envelope<'a> {
         if json.starts_with('"') {
             String::deserialize(self.request).ok()
         } else {
-            json.starts_with(|first: char| first.is_ascii_digit() || first == '-')
-                .then(|| json.to_owned())
+            json.starts_with(|first: char| first.is_ascii_digit() || first == '-').then(|| json.to_owned())
         }
     }
 
@@ -123,10 +118,7 @@ pub fn read_upload(body: &[u8]) -> UploadReply {
         return refusal(request.as_bytes())
             .map_or(UploadReply::Garbage, |code| UploadReply::Refused { code, text });
     }
-    refusal(body).map_or(UploadReply::Garbage, |code| UploadReply::Refused {
-        code,
-        text: None,
-    })
+    refusal(body).map_or(UploadReply::Garbage, |code| UploadReply::Refused { code, text: None })
 }
 
 /// A code, or the bare address that in.php sends when a site key belongs to the search engine (protocol.md 2.5).
@@ -154,26 +146,14 @@ pub fn read_look(body: &[u8]) -> Look {
         return Look::Garbage;
     };
     if !envelope.is_ok {
-        return envelope
-            .text()
-            .map_or(Look::Garbage, |text| look_of_code(text.as_bytes()));
+        return envelope.text().map_or(Look::Garbage, |text| look_of_code(text.as_bytes()));
     }
     let price = envelope.extra_text("price");
     if price.is_some() {
         envelope.extras.retain(|(name, _)| name != "price");
     }
-    let extras = envelope
-        .extras
-        .into_iter()
-        .map(|(name, value)| (name, value.to_owned()))
-        .collect();
-    Look::Solved(Solution {
-        answer: Answer::Json {
-            request: envelope.request.to_owned(),
-            extras,
-        },
-        price,
-    })
+    let extras = envelope.extras.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    Look::Solved(Solution { answer: Answer::Json { request: envelope.request.to_owned(), extras }, price })
 }
 
 fn look_of_code(text: &[u8]) -> Look {
@@ -195,9 +175,7 @@ pub fn read_batch(body: &[u8], ids: usize) -> Batch {
         let Some(envelope) = Envelope::parse(&body) else {
             return Batch::Garbage;
         };
-        return envelope
-            .text()
-            .map_or(Batch::Garbage, |text| split_batch(text.as_bytes(), ids));
+        return envelope.text().map_or(Batch::Garbage, |text| split_batch(text.as_bytes(), ids));
     }
     split_batch(body, ids)
 }
@@ -205,11 +183,7 @@ pub fn read_batch(body: &[u8], ids: usize) -> Batch {
 fn split_batch(text: &[u8], ids: usize) -> Batch {
     if let Some(code) = Code::parse(text) {
         let is_about_account = code.known().is_none_or(ErrorCode::is_about_account);
-        return if is_about_account {
-            Batch::Account(code)
-        } else {
-            Batch::Mismatch { pieces: 1 }
-        };
+        return if is_about_account { Batch::Account(code) } else { Batch::Mismatch { pieces: 1 } };
     }
     if text.is_empty() || text.starts_with(b"<") {
         return Batch::Garbage;
@@ -356,21 +330,15 @@ pub fn write_text(text: &str, form: Form) -> Bytes {
 #[must_use]
 pub fn write_list(items: &[String], form: Form) -> Bytes {
     match form {
-        Form::Plain => std::iter::once("OK")
-            .chain(items.iter().map(String::as_str))
-            .collect::<Vec<_>>()
-            .join("|")
-            .into(),
+        Form::Plain => {
+            std::iter::once("OK").chain(items.iter().map(String::as_str)).collect::<Vec<_>>().join("|").into()
+        }
         Form::Json => format!("{{\"status\":1,\"request\":{}}}", serde_json::Value::from(items)).into(),
     }
 }
 
 fn envelope_start(is_ok: bool, request: &str) -> String {
-    format!(
-        "{{\"status\":{},\"request\":{}",
-        u8::from(is_ok),
-        json_string(request)
-    )
+    format!("{{\"status\":{},\"request\":{}", u8::from(is_ok), json_string(request))
 }
 
 fn json_string(text: &str) -> String {

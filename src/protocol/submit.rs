@@ -34,10 +34,7 @@ pub struct WrongCall {
 
 impl WrongCall {
     pub fn new(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-        }
+        Self { code, reason: reason.into() }
     }
 }
 
@@ -56,10 +53,7 @@ impl Upload {
     /// [`WrongCall`] for what is wrong by every reading of the documentation.
     pub fn check(mut form: Form) -> Result<Self, WrongCall> {
         let method = Method::of(&form);
-        if let Some(refused) = form
-            .fields()
-            .iter()
-            .find(|field| fate_on_submit(&field.name) == Fate::Refuse)
+        if let Some(refused) = form.fields().iter().find(|field| fate_on_submit(&field.name) == Fate::Refuse)
         {
             let reason = format!("the parameter {} is not taken: poll for the answer", refused.name);
             return Err(WrongCall::new(ErrorCode::BadParameters, reason));
@@ -86,11 +80,7 @@ impl Upload {
     /// Bytes that the upload's values hold.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.form
-            .fields()
-            .iter()
-            .map(|field| field.name.len() + field.value.len())
-            .sum()
+        self.form.fields().iter().map(|field| field.name.len() + field.value.len()).sum()
     }
 
     /// What goes upstream, the key not included.
@@ -107,15 +97,9 @@ impl Upload {
         let fields = || std::iter::once(&key).chain(self.fields());
         let size = self.size_bytes();
         if fields().any(|field| field.file.is_some()) {
-            (
-                format!("multipart/form-data; boundary={boundary}"),
-                multipart(fields(), boundary, size),
-            )
+            (format!("multipart/form-data; boundary={boundary}"), multipart(fields(), boundary, size))
         } else {
-            (
-                "application/x-www-form-urlencoded".into(),
-                urlencoded(fields(), size),
-            )
+            ("application/x-www-form-urlencoded".into(), urlencoded(fields(), size))
         }
     }
 }
@@ -130,16 +114,10 @@ struct Content<'a> {
 fn content_of(field: &Field) -> Option<Content<'_>> {
     let value = &field.value[..];
     if field.file.is_some() || is_image(value) {
-        return Some(Content {
-            size_bytes: value.len(),
-            head: Cow::Borrowed(value),
-        });
+        return Some(Content { size_bytes: value.len(), head: Cow::Borrowed(value) });
     }
     let text = Base64::of(value)?;
-    Some(Content {
-        size_bytes: text.size_bytes(),
-        head: Cow::Owned(text.head()),
-    })
+    Some(Content { size_bytes: text.size_bytes(), head: Cow::Owned(text.head()) })
 }
 
 fn check_text(form: &Form, name: &str) -> Result<(), WrongCall> {
@@ -158,30 +136,18 @@ fn check_images(form: &Form, method: Method) -> Result<(), WrongCall> {
     let is_image_field = |name: &str| {
         name == "file" || name == "body" || (method == Method::Rotate && name.starts_with("file_"))
     };
-    let mut images = form
-        .fields()
-        .iter()
-        .filter(|field| is_image_field(&field.name))
-        .peekable();
+    let mut images = form.fields().iter().filter(|field| is_image_field(&field.name)).peekable();
     if images.peek().is_none() {
-        return Err(WrongCall::new(
-            ErrorCode::ZeroCaptchaFilesize,
-            "neither file nor body was sent",
-        ));
+        return Err(WrongCall::new(ErrorCode::ZeroCaptchaFilesize, "neither file nor body was sent"));
     }
     for field in images {
         let name = &field.name;
         let Some(image) = content_of(field) else {
-            return Err(WrongCall::new(
-                ErrorCode::Upload,
-                format!("{name} is neither a file nor base64"),
-            ));
+            return Err(WrongCall::new(ErrorCode::Upload, format!("{name} is neither a file nor base64")));
         };
         if image.size_bytes < IMAGE_BYTES_MIN {
-            let reason = format!(
-                "{name} has {} bytes; at least {IMAGE_BYTES_MIN} are needed",
-                image.size_bytes
-            );
+            let reason =
+                format!("{name} has {} bytes; at least {IMAGE_BYTES_MIN} are needed", image.size_bytes);
             return Err(WrongCall::new(ErrorCode::ZeroCaptchaFilesize, reason));
         }
         if image.size_bytes > IMAGE_BYTES_MAX {
@@ -238,14 +204,11 @@ impl<'a> Base64<'a> {
 
     /// The symbols that carry data.
     fn symbols(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0
-            .iter()
-            .filter(|byte| !matches!(byte, b'\r' | b'\n' | b'\t' | b'='))
-            .map(|byte| match byte {
-                b' ' | b'-' => b'+',
-                b'_' => b'/',
-                other => *other,
-            })
+        self.0.iter().filter(|byte| !matches!(byte, b'\r' | b'\n' | b'\t' | b'=')).map(|byte| match byte {
+            b' ' | b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        })
     }
 
     fn size_bytes(&self) -> usize {
@@ -256,9 +219,7 @@ impl<'a> Base64<'a> {
     fn head(&self) -> Vec<u8> {
         use base64::Engine;
         let symbols: Vec<u8> = self.symbols().take(16).collect();
-        base64::engine::general_purpose::STANDARD_NO_PAD
-            .decode(symbols)
-            .unwrap_or_default()
+        base64::engine::general_purpose::STANDARD_NO_PAD.decode(symbols).unwrap_or_default()
     }
 }
 
@@ -270,34 +231,18 @@ fn cleaned(field: Field) -> Field {
         let value = field.value.slice_ref(field.value.trim_ascii());
         Field { value, ..field }
     } else if is_file_name && field.file.is_none() && is_image(&field.value) {
-        let label = FileLabel {
-            file_name: field.name.clone(),
-            content_type: None,
-        };
-        Field {
-            file: Some(label),
-            ..field
-        }
+        let label = FileLabel { file_name: field.name.clone(), content_type: None };
+        Field { file: Some(label), ..field }
     } else if field.name == "body" && field.file.is_none() && field.value.contains(&b' ') {
-        let plus = field
-            .value
-            .iter()
-            .map(|byte| if *byte == b' ' { b'+' } else { *byte });
-        Field {
-            value: plus.collect::<Vec<u8>>().into(),
-            ..field
-        }
+        let plus = field.value.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte });
+        Field { value: plus.collect::<Vec<u8>>().into(), ..field }
     } else {
         field
     }
 }
 
 /// Unreserved symbols stay (RFC 3986).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `fields` as an urlencoded text: the body of an upload, or the query of a res.php call.
 pub fn urlencoded<'a>(fields: impl Iterator<Item = &'a Field>, size_hint: usize) -> Bytes {
@@ -319,10 +264,7 @@ fn multipart<'a>(fields: impl Iterator<Item = &'a Field>, boundary: &str, size_h
         let name = quoted(&field.name);
         body.put_slice(format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").as_bytes());
         if let Some(label) = &field.file {
-            let content_type = label
-                .content_type
-                .as_deref()
-                .unwrap_or("application/octet-stream");
+            let content_type = label.content_type.as_deref().unwrap_or("application/octet-stream");
             let file_name = quoted(&label.file_name);
             body.put_slice(format!("; filename=\"{file_name}\"\r\nContent-Type: {content_type}").as_bytes());
         }

@@ -36,10 +36,7 @@ fn solved(text: &'static str) -> Look {
 
 fn priced(text: &'static str) -> Look {
     let answer = Answer::Text(Bytes::from_static(text.as_bytes()));
-    Look::Solved(Solution {
-        answer,
-        price: Some("0.00299".into()),
-    })
+    Look::Solved(Solution { answer, price: Some("0.00299".into()) })
 }
 
 fn not_ready(call: &LookCall) -> Looked {
@@ -60,18 +57,12 @@ fn settle(
 
 #[test]
 fn no_look_before_the_documented_minimum_of_the_method() {
-    for (method, first) in [
-        (Method::Image, 5),
-        (Method::Text, 5),
-        (Method::RecaptchaV2, 15),
-        (Method::Other, 15),
-    ] {
+    for (method, first) in
+        [(Method::Image, 5), (Method::Text, 5), (Method::RecaptchaV2, 15), (Method::Other, 15)]
+    {
         let mut polling = polling();
         polling.open(CaptchaId(1), method, START, None);
-        assert_eq!(
-            calls(&mut polling, START + seconds(first) - Duration::from_millis(1)),
-            []
-        );
+        assert_eq!(calls(&mut polling, START + seconds(first) - Duration::from_millis(1)), []);
         assert_eq!(calls(&mut polling, START + seconds(first)).len(), 1, "{method:?}");
     }
 }
@@ -80,12 +71,7 @@ fn no_look_before_the_documented_minimum_of_the_method() {
 fn captchas_that_come_due_near_each_other_share_a_call() {
     let mut polling = polling();
     for id in 1..=10 {
-        polling.open(
-            CaptchaId(id),
-            Method::Image,
-            START + Duration::from_millis(id * 90),
-            None,
-        );
+        polling.open(CaptchaId(id), Method::Image, START + Duration::from_millis(id * 90), None);
     }
     assert_eq!(calls(&mut polling, START + seconds(6))[0].ids.len(), 10);
 }
@@ -99,10 +85,7 @@ fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
     let replied = now + Duration::from_millis(700);
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, replied);
-    assert_eq!(
-        calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)),
-        []
-    );
+    assert_eq!(calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)), []);
     assert_eq!(calls(&mut polling, replied + seconds(6)).len(), 1);
 }
 
@@ -110,10 +93,7 @@ fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
 fn batches_hold_as_many_as_the_size_in_use_which_grows_by_one_on_each_full_clean_one() {
     let mut polling = opened(25);
     let planned = calls(&mut polling, START + seconds(5));
-    assert_eq!(
-        planned.iter().map(|call| call.ids.len()).collect::<Vec<_>>(),
-        [12, 12, 1]
-    );
+    assert_eq!(planned.iter().map(|call| call.ids.len()).collect::<Vec<_>>(), [12, 12, 1]);
     assert_eq!(planned[2].form, LookForm::Plain);
     for call in &planned {
         let looked = not_ready(call);
@@ -124,10 +104,7 @@ fn batches_hold_as_many_as_the_size_in_use_which_grows_by_one_on_each_full_clean
 
 #[test]
 fn the_batch_size_stays_within_the_setting() {
-    let timing = Timing {
-        max_ids: 1,
-        ..polling().timing
-    };
+    let timing = Timing { max_ids: 1, ..polling().timing };
     let mut polling = Polling::new(timing);
     for id in 1..=3 {
         polling.open(CaptchaId(id), Method::Image, START, None);
@@ -149,9 +126,7 @@ fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
             break;
         }
         for call in &planned {
-            let mismatch = Looked::Many(Batch::Mismatch {
-                pieces: call.ids.len() + 1,
-            });
+            let mismatch = Looked::Many(Batch::Mismatch { pieces: call.ids.len() + 1 });
             assert!(settle(&mut polling, call, mismatch, now).is_empty());
         }
         now = now + seconds(5);
@@ -164,12 +139,7 @@ fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
 fn a_clean_half_goes_back_into_large_batches() {
     let mut polling = opened(4);
     let call = calls(&mut polling, START + seconds(5)).remove(0);
-    settle(
-        &mut polling,
-        &call,
-        Looked::Many(Batch::Mismatch { pieces: 1 }),
-        START + seconds(5),
-    );
+    settle(&mut polling, &call, Looked::Many(Batch::Mismatch { pieces: 1 }), START + seconds(5));
     let halves = calls(&mut polling, START + seconds(10));
     assert_eq!(halves.len(), 2);
     for half in &halves {
@@ -182,12 +152,7 @@ fn a_clean_half_goes_back_into_large_batches() {
 #[test]
 fn methods_with_rich_answers_are_looked_at_alone_in_json() {
     let mut polling = polling();
-    for (id, method) in [
-        (1, Method::Rotate),
-        (2, Method::Geetest),
-        (3, Method::Other),
-        (4, Method::Text),
-    ] {
+    for (id, method) in [(1, Method::Rotate), (2, Method::Geetest), (3, Method::Other), (4, Method::Text)] {
         polling.open(CaptchaId(id), method, START, None);
     }
     let planned = calls(&mut polling, START + seconds(15));
@@ -200,12 +165,7 @@ fn each_piece_goes_to_the_captcha_at_its_place() {
     let call = calls(&mut polling, START + seconds(5)).remove(0);
     let codes = Look::Code(ErrorCode::Unsolvable.into());
     let looks = vec![solved("a"), Look::NotReady, codes, Look::Garbage];
-    let effects = settle(
-        &mut polling,
-        &call,
-        Looked::Many(Batch::Pieces(looks)),
-        START + seconds(5),
-    );
+    let effects = settle(&mut polling, &call, Looked::Many(Batch::Pieces(looks)), START + seconds(5));
     let told: Vec<_> = effects
         .iter()
         .map(|(id, effect)| match effect {
@@ -213,13 +173,7 @@ fn each_piece_goes_to_the_captcha_at_its_place() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(
-        told,
-        [
-            (call.ids[0], "a".into()),
-            (call.ids[2], "ERROR_CAPTCHA_UNSOLVABLE".into())
-        ]
-    );
+    assert_eq!(told, [(call.ids[0], "a".into()), (call.ids[2], "ERROR_CAPTCHA_UNSOLVABLE".into())]);
     assert_eq!(polling.open_count(), 2);
 }
 
@@ -253,13 +207,7 @@ fn a_strange_code_ends_a_captcha_only_when_it_comes_three_times_in_a_row() {
         let call = calls(&mut polling, now).remove(0);
         settle(&mut polling, &call, looked, now)
     };
-    for looked in [
-        strange(),
-        strange(),
-        Looked::One(Look::NotReady),
-        strange(),
-        strange(),
-    ] {
+    for looked in [strange(), strange(), Looked::One(Look::NotReady), strange(), strange()] {
         assert!(look(looked).is_empty());
     }
     assert!(

@@ -44,17 +44,9 @@ fn an_image_is_taken_from_100_bytes_to_600_kilobytes() {
 
 #[test]
 fn jpeg_gif_and_png_are_images_and_others_are_not() {
-    for start in [
-        &b"\xFF\xD8\xFF\xE0"[..],
-        b"GIF87a",
-        b"GIF89a",
-        b"\x89PNG\r\n\x1A\n",
-    ] {
+    for start in [&b"\xFF\xD8\xFF\xE0"[..], b"GIF87a", b"GIF89a", b"\x89PNG\r\n\x1A\n"] {
         let image = [start, &[7; 200]].concat();
-        assert_eq!(
-            refused(&[("method", b"base64"), ("body", base64(&image).as_bytes())]),
-            None
-        );
+        assert_eq!(refused(&[("method", b"base64"), ("body", base64(&image).as_bytes())]), None);
     }
     let text = base64(&[b'x'; 200]);
     let code = refused(&[("method", b"base64"), ("body", text.as_bytes())]);
@@ -64,11 +56,7 @@ fn jpeg_gif_and_png_are_images_and_others_are_not() {
 #[test]
 fn base64_is_taken_as_clients_send_it_and_refused_when_it_is_none() {
     let text = base64(&png(300));
-    let lines = text
-        .as_bytes()
-        .chunks(76)
-        .map(|line| String::from_utf8_lossy(line))
-        .collect::<Vec<_>>();
+    let lines = text.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line)).collect::<Vec<_>>();
     let url_safe = text.replace('+', "-").replace('/', "_");
     let spellings = [
         format!("data:image/png;base64,{text}"),
@@ -78,38 +66,17 @@ fn base64_is_taken_as_clients_send_it_and_refused_when_it_is_none() {
         text.trim_end_matches('=').to_owned(),
     ];
     for spelling in &spellings {
-        assert_eq!(
-            refused(&[("method", b"base64"), ("body", spelling.as_bytes())]),
-            None,
-            "{spelling}"
-        );
+        assert_eq!(refused(&[("method", b"base64"), ("body", spelling.as_bytes())]), None, "{spelling}");
     }
-    assert_eq!(
-        refused(&[("method", b"base64"), ("body", b"<not base64>")]),
-        Some(ErrorCode::Upload)
-    );
-    assert_eq!(
-        refused(&[("method", b"base64")]),
-        Some(ErrorCode::ZeroCaptchaFilesize)
-    );
+    assert_eq!(refused(&[("method", b"base64"), ("body", b"<not base64>")]), Some(ErrorCode::Upload));
+    assert_eq!(refused(&[("method", b"base64")]), Some(ErrorCode::ZeroCaptchaFilesize));
 }
 
 #[test]
 fn each_image_of_a_rotate_captcha_is_checked() {
     let whole = png(200);
-    assert_eq!(
-        refused(&[
-            ("method", b"rotatecaptcha"),
-            ("file_1", &whole),
-            ("file_2", &whole)
-        ]),
-        None
-    );
-    let code = refused(&[
-        ("method", b"rotatecaptcha"),
-        ("file_1", &whole),
-        ("file_2", &whole[..50]),
-    ]);
+    assert_eq!(refused(&[("method", b"rotatecaptcha"), ("file_1", &whole), ("file_2", &whole)]), None);
+    let code = refused(&[("method", b"rotatecaptcha"), ("file_1", &whole), ("file_2", &whole[..50])]);
     assert_eq!(code, Some(ErrorCode::ZeroCaptchaFilesize));
 }
 
@@ -117,15 +84,8 @@ fn each_image_of_a_rotate_captcha_is_checked() {
 fn a_text_has_140_characters_at_most_whatever_its_bytes() {
     let text = |count: usize| "я".repeat(count).into_bytes();
     assert_eq!(refused(&[("textcaptcha", &text(140))]), None);
-    assert_eq!(
-        refused(&[("textcaptcha", &text(141))]),
-        Some(ErrorCode::BadParameters)
-    );
-    let code = refused(&[
-        ("method", b"post"),
-        ("file", &png(200)),
-        ("textinstructions", &text(141)),
-    ]);
+    assert_eq!(refused(&[("textcaptcha", &text(141))]), Some(ErrorCode::BadParameters));
+    let code = refused(&[("method", b"post"), ("file", &png(200)), ("textinstructions", &text(141))]);
     assert_eq!(code, Some(ErrorCode::BadParameters));
 }
 
@@ -144,18 +104,12 @@ fn audio_and_instructions_have_limits_of_their_own() {
         refused(&fields)
     };
     assert_eq!(instructions(INSTRUCTIONS_BYTES_MAX), None);
-    assert_eq!(
-        instructions(INSTRUCTIONS_BYTES_MAX + 1),
-        Some(ErrorCode::TooBigCaptchaFilesize)
-    );
+    assert_eq!(instructions(INSTRUCTIONS_BYTES_MAX + 1), Some(ErrorCode::TooBigCaptchaFilesize));
 }
 
 #[test]
 fn unknown_methods_and_parameters_are_never_judged() {
-    assert_eq!(
-        refused(&[("method", b"brand_new"), ("body", b"?"), ("image", b"?")]),
-        None
-    );
+    assert_eq!(refused(&[("method", b"brand_new"), ("body", b"?"), ("image", b"?")]), None);
 }
 
 #[test]
@@ -197,16 +151,8 @@ fn the_body_that_goes_upstream_decodes_to_what_the_client_sent_with_the_accounts
 fn files_go_upstream_as_files_with_names_that_cannot_break_out() {
     let key = UpstreamKey::new("fake-upstream-key-00000000000001");
     let mut sent = form(&[("method", b"post"), ("a\"\r\nb", b"1")]);
-    let label = FileLabel {
-        file_name: "x\"\r\n.png".into(),
-        content_type: Some("image/png".into()),
-    };
-    sent.set(Field {
-        name: "file".into(),
-        value: png(150).into(),
-        file: Some(label),
-    })
-    .unwrap();
+    let label = FileLabel { file_name: "x\"\r\n.png".into(), content_type: Some("image/png".into()) };
+    sent.set(Field { name: "file".into(), value: png(150).into(), file: Some(label) }).unwrap();
     let (content_type, body) = Upload::check(sent).unwrap().encode(&key, "capgate-boundary");
     assert_eq!(content_type, "multipart/form-data; boundary=capgate-boundary");
     let arrived = Form::decode("", &body).unwrap();
@@ -231,8 +177,5 @@ fn blanks_in_base64_are_the_plus_signs_that_they_were() {
     let text = base64(&png(300));
     assert!(text.contains('+'));
     let sent = form(&[("method", b"base64"), ("body", text.replace('+', " ").as_bytes())]);
-    assert_eq!(
-        &Upload::check(sent).unwrap().form.value("body").unwrap()[..],
-        text.as_bytes()
-    );
+    assert_eq!(&Upload::check(sent).unwrap().form.value("body").unwrap()[..], text.as_bytes());
 }
