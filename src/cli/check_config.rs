@@ -9,6 +9,6 @@ pub(super) fn run(file: File) -> anyhow::Result<()> {
     for warning in config.warnings() {
         eprintln!("capgate: warning: {warning}");
     }
-    std::io::stdout().write_all(config.effective().as_bytes())?;
+    std::io::stdout().write_all(config.effective()?.as_bytes())?;
     Ok(())
 }

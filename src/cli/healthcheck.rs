@@ -23,13 +23,12 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let url = match &arguments.url {
-        Some(url) => ready_url(url)?,
-        None => {
-            let env = environment();
-            let file = arguments.file.or_from(&env);
-            address_url(Config::admin_address(file.as_deref(), env.into_iter())?)?
-        }
+    let url = if let Some(url) = &arguments.url {
+        ready_url(url)?
+    } else {
+        let env = environment();
+        let file = arguments.file.or_from(&env);
+        address_url(Config::admin_address(file.as_deref(), env.into_iter())?)?
     };
     actix_web::rt::System::new().block_on(ask(&url))
 }

@@ -25,7 +25,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway.
     Serve {
-        /// The settings file; CAPGATE_CONFIG names it too.
+        /// The settings file; `CAPGATE_CONFIG` names it too.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         /// In front of the built-in simulator: no account is needed, nothing is spent.
@@ -38,7 +38,7 @@ pub enum Command {
     CheckConfig(File),
     /// Make a key for a client, and the settings lines for it.
     NewKey {
-        /// The client's name: 1 to 64 of a-z A-Z 0-9 . _ -
+        /// The client's name: 1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores.
         name: String,
     },
     /// Make a private CA and a server certificate, for clients that insist on https.
@@ -50,7 +50,7 @@ pub enum Command {
 /// Where the settings file is.
 #[derive(Args, Clone, Debug, Default)]
 pub struct File {
-    /// The settings file; CAPGATE_CONFIG names it too.
+    /// The settings file; `CAPGATE_CONFIG` names it too.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

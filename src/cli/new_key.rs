@@ -6,13 +6,13 @@ use anyhow::{Context, ensure};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::config::is_client_name;
+use crate::config::{CLIENT_NAME, is_client_name};
 use crate::protocol::ids::{ClientKey, KEY_SYMBOLS, hex};
 
 pub(super) fn run(name: &str) -> anyhow::Result<()> {
     ensure!(
         is_client_name(name),
-        "{name:?} is no client name: expected 1 to 64 of a-z A-Z 0-9 . _ -"
+        "{name:?} is no client name: expected {CLIENT_NAME}"
     );
     let mut random = [0; KEY_SYMBOLS / 2];
     SysRng

@@ -8,14 +8,17 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `sections` | the types that the rest of the program reads, and their defaults |
-//! | `table` | the settings table: bounds, docs, the reference file |
+//! | `table` | the settings table: every name with its bounds and its doc |
+//! | `reference` | the table as the reference file and for the README |
 //! | `sources` | the file and the environment as settings, each with its place |
+//! | `values`, `secrets` | how single values, and keys from files, are read |
 //! | `reading` | one value at a time: known? readable? within its bounds? |
 //! | `check` | what needs more than one setting to be judged; the warnings |
 
 mod check;
 mod faults;
 mod reading;
+mod reference;
 mod secrets;
 mod sections;
 mod sources;
@@ -31,10 +34,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, Faults, Problem};
+pub use reference::{reference_file, settings_table};
 pub use sections::{
     Auth, AuthMode, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads, UpstreamSettings,
 };
-pub use table::{Accepts, SETTINGS, Setting, reference_file, settings_table};
+pub(crate) use table::CLIENT_NAME;
+pub use table::{Accepts, SETTINGS, Setting};
 pub use values::StoreUrl;
 pub(crate) use values::is_client_name;
 
@@ -111,9 +116,11 @@ impl Config {
     }
 
     /// The settings in force as TOML, secrets as `***`.
-    #[must_use]
-    pub fn effective(&self) -> String {
-        toml::to_string(self).expect("every section serialises to TOML: the reference file's test does it")
+    ///
+    /// # Errors
+    /// A path that is not Unicode; [`Config::load`] lets none in.
+    pub fn effective(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// What is allowed and yet hardly ever meant.

@@ -172,7 +172,7 @@ impl Default for Cache {
     fn default() -> Self {
         Self {
             balance: Duration::from_secs(30),
-            stats: Duration::from_secs(300),
+            stats: Duration::from_mins(5),
             load: Duration::from_secs(30),
         }
     }

@@ -1,7 +1,5 @@
-//! The settings table: every setting once, with its bounds and its doc. Defaults come from `impl Default`; the
-//! reference file (`deploy/capgate.toml`) and the README's table are written from here.
+//! The settings table: every setting once, with its bounds and its doc. Its default is `impl Default`'s.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Config;
@@ -34,11 +32,13 @@ pub enum Accepts {
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
-const MIN: Duration = Duration::from_secs(60);
+const MIN: Duration = Duration::from_mins(1);
 const ADDRESS: Accepts = Accepts::Text(r#"an address with a port, such as "127.0.0.1:8080""#);
 const HOLD: Accepts = Accepts::Time(Duration::ZERO, MIN);
 const REUSE: Accepts = Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(60));
 const LOOK: Accepts = Accepts::Time(Duration::ZERO, MIN.saturating_mul(5));
+/// What a client's name has to be.
+pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores";
 /// TOML's largest integer.
 const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
 
@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
     row("cache.stats", REUSE, "", "The same for statistics."),
     row("cache.load", REUSE, "", "The same for the service's load."),
 
-    row("client.name", Accepts::Text("1 to 64 of a-z A-Z 0-9 . _ -"), r#""team-a""#, "The client's label in metrics, logs and reports."),
+    row("client.name", Accepts::Text(CLIENT_NAME), r#""team-a""#, "The client's label in metrics, logs and reports."),
     row("client.key", Accepts::Secret("a key of 32 symbols, or a list of up to two"), r#""…""#, "The client's key; two while rotating."),
     row("client.key_sha256", Accepts::Secret("64 hexadecimal digits, or a list of up to two such texts"), r#""…""#, "The same as SHA-256 digests, instead of `key`; `capgate new-key` prints it."),
     row("client.key_file", Accepts::Text("the path of a file with 32 symbols in it, or a list of up to two"), r#""/run/secrets/team-a""#, "The same as files with one key each, instead of `key`."),
@@ -218,52 +218,4 @@ impl Accepts {
 fn short(time: Duration) -> String {
     let signed = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
     format!("{signed:#}")
-}
-
-/// The README's table.
-#[must_use]
-pub fn settings_table() -> String {
-    let mut table = String::from("| setting | default | accepts | what it is |\n| --- | --- | --- | --- |\n");
-    for setting in SETTINGS {
-        let default = setting
-            .default_value()
-            .map_or_else(String::new, |value| format!("`{value}`"));
-        let (words, doc) = (setting.accepts.words(), setting.doc);
-        // Writing to a String cannot fail.
-        let _ = writeln!(table, "| `{}` | {default} | {words} | {doc} |", setting.name);
-    }
-    table
-}
-
-/// `deploy/capgate.toml`: every setting at its default, with its comment.
-#[must_use]
-pub fn reference_file() -> String {
-    let mut file = String::from(
-        "# Every setting of capgate at its default. A line that begins with \"# name =\" is an example: it has no default.\n\
-         # A setting can come from the environment too: CAPGATE_POLLING__INTERVAL is polling.interval,\n\
-         # CAPGATE_CLIENT__0__NAME the first client's name.\n",
-    );
-    let mut section = "";
-    for setting in SETTINGS {
-        let is_client = setting.section() == "client";
-        if setting.section() != section {
-            section = setting.section();
-            let heading = if is_client {
-                "# [[client]]"
-            } else {
-                &format!("[{section}]")
-            };
-            let _ = write!(file, "\n{heading}\n");
-        } else {
-            file.push('\n');
-        }
-        let _ = writeln!(file, "# {}\n# Accepts {}.", setting.doc, setting.accepts.words());
-        let name = setting.short_name();
-        let _ = match setting.default_value() {
-            Some(value) if is_client => writeln!(file, "# {name} = {value}"),
-            Some(value) => writeln!(file, "{name} = {value}"),
-            None => writeln!(file, "# {name} = {}", setting.example),
-        };
-    }
-    file
 }
