@@ -96,3 +96,38 @@ fn environment() -> BTreeMap<String, String> {
         .map(|(variable, value)| (text(variable), text(value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_subcommands_are_those_of_the_contract() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let expected = [
+            "serve",
+            "simulate",
+            "check-config",
+            "new-key",
+            "cert",
+            "healthcheck",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_argument_goes_over_the_variable_that_names_the_settings_file() {
+        let named = |config: Option<&str>, variable: &str| {
+            let env = BTreeMap::from([("CAPGATE_CONFIG".to_owned(), variable.to_owned())]);
+            let config = config.map(PathBuf::from);
+            File { config }.or_from(&env)
+        };
+        assert_eq!(named(Some("a.toml"), "b.toml"), Some(PathBuf::from("a.toml")));
+        assert_eq!(named(None, "b.toml"), Some(PathBuf::from("b.toml")));
+        assert_eq!(named(None, ""), None);
+    }
+}

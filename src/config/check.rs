@@ -67,7 +67,9 @@ fn listeners(config: &Config, reading: &mut Reading) {
 
 fn clients(config: &Config, reading: &mut Reading, sandbox: bool) {
     let numbers = reading.client_numbers();
-    if numbers.is_empty() && !sandbox && config.auth.mode == AuthMode::Keys {
+    let mode_in_doubt = reading.faults.iter().any(|fault| fault.setting == "auth.mode");
+    let need_one = !sandbox && !mode_in_doubt && config.auth.mode == AuthMode::Keys;
+    if need_one && numbers.is_empty() {
         let expected = "[[client]], one for each client, or auth.mode = \"open\"".to_owned();
         let place = reading.place_for("client.0.name");
         reading

@@ -111,7 +111,10 @@ impl Config {
             reading.take(found);
         }
         let config = reading.config();
-        check::together(&config, &mut reading, sandbox);
+        // What a file that could not be read leaves open is not missing.
+        if reading.faults.iter().all(|fault| !fault.setting.is_empty()) {
+            check::together(&config, &mut reading, sandbox);
+        }
         (config, reading.faults)
     }
 

@@ -243,10 +243,10 @@ fn secrets_are_never_printed() {
 
 #[test]
 fn a_file_that_is_no_toml_or_not_there_is_one_fault() {
-    let faults = load("[listen]\nclients = \"127.0.0.1:1\nadmin = 1\n", &[]).unwrap_err();
+    let faults = load_as("[listen]\nclients = \"127.0.0.1:1\nadmin = 1\n", &[], false).unwrap_err();
     assert!(faults.starts_with("capgate.toml:2:"), "{faults}");
     assert_eq!(faults.lines().count(), 1, "{faults}");
-    let faults = Config::load(Some(Path::new("/nowhere/capgate.toml")), variables(&[]), true).unwrap_err();
+    let faults = Config::load(Some(Path::new("/nowhere/capgate.toml")), variables(&[]), false).unwrap_err();
     assert_eq!(
         faults.to_string(),
         "/nowhere/capgate.toml: cannot be read: No such file or directory (os error 2)"
