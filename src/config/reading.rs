@@ -159,7 +159,7 @@ fn not_a_setting(name: &str, value: &Value) -> Result<(), Problem> {
         }
     };
     // What stands in a section's place can be a secret that was put on the wrong line.
-    let found = format!("a {}", value.type_str());
+    let found = format!("a value of type {}", value.type_str());
     Err(Problem::Unfit { found, expected })
 }
 
