@@ -86,9 +86,7 @@ fn issue(hosts: &[String], now: Timestamp) -> anyhow::Result<Issued> {
     let start = date_time_ymd(1970, 1, 1) + Duration::from_millis(now.as_millis()) - DAY;
 
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("capgate private CA {}", start.date()));
+    params.distinguished_name.push(DnType::CommonName, format!("capgate private CA {}", start.date()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = true;
@@ -106,11 +104,7 @@ fn issue(hosts: &[String], now: Timestamp) -> anyhow::Result<Issued> {
     (params.not_before, params.not_after) = (start, start + SERVER_LIFETIME);
     let server = params.signed_by(&key, &ca)?;
 
-    Ok(Issued {
-        ca: ca.pem(),
-        chain: format!("{}{}", server.pem(), ca.pem()),
-        key: key.serialize_pem(),
-    })
+    Ok(Issued { ca: ca.pem(), chain: format!("{}{}", server.pem(), ca.pem()), key: key.serialize_pem() })
 }
 
 /// A new file every time: one that is there already would keep its mode, and may be open elsewhere.
@@ -119,11 +113,7 @@ fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())
 }
 

@@ -34,27 +34,17 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn ask(url: &str) -> anyhow::Result<()> {
-    let client = awc::Client::builder()
-        .timeout(TIMEOUT)
-        .disable_redirects()
-        .finish();
+    let client = awc::Client::builder().timeout(TIMEOUT).disable_redirects().finish();
     let reply = client.get(url).send().await;
     // awc's errors are not `Sync`.
     let reply = reply.map_err(|error| anyhow!("not ready: {url}: {error}"))?;
-    ensure!(
-        reply.status() == 200,
-        "not ready: {url}: status {}",
-        reply.status()
-    );
+    ensure!(reply.status() == 200, "not ready: {url}: status {}", reply.status());
     Ok(())
 }
 
 /// `/readyz` on an address to listen on, which may be "every address of this machine".
 fn address_url(mut address: SocketAddr) -> anyhow::Result<String> {
-    ensure!(
-        address.port() != 0,
-        "listen.admin has port 0, so the port in use is not known: give --url"
-    );
+    ensure!(address.port() != 0, "listen.admin has port 0, so the port in use is not known: give --url");
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -67,10 +57,7 @@ fn address_url(mut address: SocketAddr) -> anyhow::Result<String> {
 fn ready_url(url: &str) -> anyhow::Result<String> {
     let parsed: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
     let plain = parsed.scheme_str() == Some("http") && parsed.host().is_some();
-    ensure!(
-        plain,
-        "{url:?}: expected an http URL, the admin listener has no https"
-    );
+    ensure!(plain, "{url:?}: expected an http URL, the admin listener has no https");
     Ok(match parsed.path() {
         "" | "/" => format!("{}/readyz", url.trim_end_matches('/')),
         _ => url.to_owned(),
@@ -99,10 +86,7 @@ mod tests {
     }
 
     fn check(url: String) -> anyhow::Result<()> {
-        run(Arguments {
-            file: File::default(),
-            url: Some(url),
-        })
+        run(Arguments { file: File::default(), url: Some(url) })
     }
 
     #[test]

@@ -92,9 +92,7 @@ impl File {
 /// the setting that it is for.
 fn environment() -> BTreeMap<String, String> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(|(variable, value)| (text(variable), text(value)))
-        .collect()
+    std::env::vars_os().map(|(variable, value)| (text(variable), text(value))).collect()
 }
 
 #[cfg(test)]
@@ -108,14 +106,7 @@ mod tests {
         let command = Cli::command();
         command.clone().debug_assert();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-        let expected = [
-            "serve",
-            "simulate",
-            "check-config",
-            "new-key",
-            "cert",
-            "healthcheck",
-        ];
+        let expected = ["serve", "simulate", "check-config", "new-key", "cert", "healthcheck"];
         assert_eq!(names, expected);
     }
 

@@ -10,14 +10,9 @@ use crate::config::{CLIENT_NAME, is_client_name};
 use crate::protocol::ids::{ClientKey, KEY_SYMBOLS, hex};
 
 pub(super) fn run(name: &str) -> anyhow::Result<()> {
-    ensure!(
-        is_client_name(name),
-        "{name:?} is no client name: expected {CLIENT_NAME}"
-    );
+    ensure!(is_client_name(name), "{name:?} is no client name: expected {CLIENT_NAME}");
     let mut random = [0; KEY_SYMBOLS / 2];
-    SysRng
-        .try_fill_bytes(&mut random)
-        .context("the operating system gives no randomness")?;
+    SysRng.try_fill_bytes(&mut random).context("the operating system gives no randomness")?;
     let text = text(name, &hex(&random))?;
     std::io::stdout().write_all(text.as_bytes())?;
     eprintln!(
@@ -28,12 +23,9 @@ pub(super) fn run(name: &str) -> anyhow::Result<()> {
 
 /// The key on a line of its own, then the settings lines.
 fn text(name: &str, key: &str) -> anyhow::Result<String> {
-    let digest = ClientKey::parse(key.as_bytes())
-        .map_err(|code| anyhow::anyhow!("{}", code.as_str()))?
-        .sha256_hex();
-    Ok(format!(
-        "{key}\n\n[[client]]\nname = \"{name}\"\nkey_sha256 = \"{digest}\"\n"
-    ))
+    let digest =
+        ClientKey::parse(key.as_bytes()).map_err(|code| anyhow::anyhow!("{}", code.as_str()))?.sha256_hex();
+    Ok(format!("{key}\n\n[[client]]\nname = \"{name}\"\nkey_sha256 = \"{digest}\"\n"))
 }
 
 #[cfg(test)]
@@ -54,10 +46,7 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let config = config.unwrap();
         assert_eq!(config.clients[0].name, "team-a");
-        assert_eq!(
-            config.clients[0].keys,
-            [ClientKey::parse(key.as_bytes()).unwrap()]
-        );
+        assert_eq!(config.clients[0].keys, [ClientKey::parse(key.as_bytes()).unwrap()]);
     }
 
     #[test]

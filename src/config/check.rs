@@ -41,9 +41,7 @@ fn listeners(config: &Config, reading: &mut Reading) {
     ];
     for (index, (name, address)) in listeners.iter().enumerate() {
         let fixed = address.filter(|address| address.port() != 0);
-        let taken = listeners[..index]
-            .iter()
-            .find(|(_, other)| fixed.is_some() && *other == fixed);
+        let taken = listeners[..index].iter().find(|(_, other)| fixed.is_some() && *other == fixed);
         match taken {
             Some((other, _)) if reading.place(name).is_none() => repeated(reading, "address", other, name),
             Some((other, _)) => repeated(reading, "address", name, other),
@@ -72,9 +70,7 @@ fn clients(config: &Config, reading: &mut Reading, sandbox: bool) {
     if need_one && numbers.is_empty() {
         let expected = "[[client]], one for each client, or auth.mode = \"open\"".to_owned();
         let place = reading.place_for("client.0.name");
-        reading
-            .faults
-            .add(&place, "client", Problem::Missing { expected });
+        reading.faults.add(&place, "client", Problem::Missing { expected });
     }
     let mut taken = Taken::default();
     for (index, (number, client)) in numbers.into_iter().zip(&config.clients).enumerate() {
@@ -111,9 +107,7 @@ fn one_client<'c>(client: &'c Client, setting: &str, reading: &mut Reading, take
     let key_settings = key_settings.each_ref().map(String::as_str);
     only_one(reading, &key_settings);
     required(reading, &key_settings);
-    let given = key_settings
-        .into_iter()
-        .find(|name| reading.place(name).is_some());
+    let given = key_settings.into_iter().find(|name| reading.place(name).is_some());
     let Some(key_setting) = given else {
         return;
     };
@@ -130,37 +124,24 @@ fn required(reading: &mut Reading, names: &[&str]) {
     if names.iter().all(|name| reading.place(name).is_none()) {
         let expected = table::find(names[0]).map_or_else(String::new, |setting| setting.accepts.words());
         let place = reading.place_for(names[0]);
-        reading
-            .faults
-            .add(&place, names[0], Problem::Missing { expected });
+        reading.faults.add(&place, names[0], Problem::Missing { expected });
     }
 }
 
 /// The settings `names` are ways to say the same thing.
 fn only_one(reading: &mut Reading, names: &[&str]) {
-    let given: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| reading.place(name).is_some())
-        .collect();
+    let given: Vec<&str> = names.iter().copied().filter(|name| reading.place(name).is_some()).collect();
     if let [first, others @ ..] = given.as_slice() {
         for name in others {
             let place = reading.place_for(name);
-            let problem = Problem::Both {
-                other: (*first).to_owned(),
-                place: reading.place_for(first),
-            };
+            let problem = Problem::Both { other: (*first).to_owned(), place: reading.place_for(first) };
             reading.faults.add(&place, name, problem);
         }
     }
 }
 
 fn repeated(reading: &mut Reading, what: &'static str, name: &str, other: &str) {
-    let problem = Problem::Repeated {
-        what,
-        other: other.to_owned(),
-        place: reading.place_for(other),
-    };
+    let problem = Problem::Repeated { what, other: other.to_owned(), place: reading.place_for(other) };
     let place = reading.place_for(name);
     reading.faults.add(&place, name, problem);
 }
@@ -190,15 +171,8 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         sends_in_the_clear(&config.upstream.url),
         "upstream.url is plain http to another machine: the account's key can be read on the way".to_owned(),
     );
-    let own = |client: &Client| {
-        client
-            .hold
-            .map(|hold| (format!("hold of client {}", client.name), hold))
-    };
-    let holds = [
-        ("polling.hold".to_owned(), polling.hold),
-        ("uploads.hold".to_owned(), config.uploads.hold),
-    ];
+    let own = |client: &Client| client.hold.map(|hold| (format!("hold of client {}", client.name), hold));
+    let holds = [("polling.hold".to_owned(), polling.hold), ("uploads.hold".to_owned(), config.uploads.hold)];
     for (name, hold) in holds.into_iter().chain(config.clients.iter().filter_map(own)) {
         warn(
             hold >= FIVE_SECONDS,

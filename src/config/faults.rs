@@ -29,11 +29,7 @@ pub enum Problem {
     #[error("{other} is given too, expected one of them ({place})")]
     Both { other: String, place: String },
     #[error("the same {what} as {other} ({place}), expected another")]
-    Repeated {
-        what: &'static str,
-        other: String,
-        place: String,
-    },
+    Repeated { what: &'static str, other: String, place: String },
 }
 
 impl fmt::Display for Fault {
@@ -52,17 +48,12 @@ pub struct Faults(Vec<Fault>);
 
 impl Faults {
     pub(super) fn add(&mut self, place: &str, setting: &str, problem: Problem) {
-        self.0.push(Fault {
-            place: place.to_owned(),
-            setting: setting.to_owned(),
-            problem,
-        });
+        self.0.push(Fault { place: place.to_owned(), setting: setting.to_owned(), problem });
     }
 
     /// Those that leave `setting` in doubt: its own, and those of the file as a whole.
     pub(super) fn about(mut self, setting: &str) -> Self {
-        self.0
-            .retain(|fault| fault.setting.is_empty() || fault.setting == setting);
+        self.0.retain(|fault| fault.setting.is_empty() || fault.setting == setting);
         self
     }
 }

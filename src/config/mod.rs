@@ -73,11 +73,7 @@ impl Config {
         sandbox: bool,
     ) -> Result<Self, Faults> {
         let (config, faults) = Self::read(file, env, sandbox);
-        if faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
 
     /// Where the admin listener is, for a health check. It looks past faults elsewhere: a running gateway keeps its
@@ -91,11 +87,7 @@ impl Config {
     ) -> Result<SocketAddr, Faults> {
         let (config, faults) = Self::read(file, env, true);
         let faults = faults.about("listen.admin");
-        if faults.is_empty() {
-            Ok(config.listen.admin)
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(config.listen.admin) } else { Err(faults) }
     }
 
     fn read(

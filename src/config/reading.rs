@@ -84,10 +84,7 @@ impl Reading {
             let (section, short_name) = name.rsplit_once('.').unwrap_or(("", name));
             let table = match number(name) {
                 Some(number) => Some(clients.entry(number).or_default()),
-                None => root
-                    .entry(section)
-                    .or_insert_with(|| Value::Table(Table::new()))
-                    .as_table_mut(),
+                None => root.entry(section).or_insert_with(|| Value::Table(Table::new())).as_table_mut(),
             };
             if let Some(table) = table {
                 table.insert(short_name.to_owned(), value.clone());
@@ -109,10 +106,7 @@ impl Reading {
 
 /// The name and value under which [`Config`] holds the setting, if the value is right.
 fn settled(setting: &Setting, name: &str, value: Value) -> Result<(String, Value), Problem> {
-    let unfit = |found: String| Problem::Unfit {
-        found,
-        expected: setting.accepts.words(),
-    };
+    let unfit = |found: String| Problem::Unfit { found, expected: setting.accepts.words() };
     let found = shown(setting.accepts, &value);
     let (name, value) = secrets::resolved(name, value).map_err(|refused| match refused {
         secrets::Refused::Value => unfit(found.clone()),
@@ -132,10 +126,9 @@ fn alone(name: &str, value: &Value) -> Table {
     let parts: Vec<&str> = name.split('.').collect();
     let (section, inner) = match parts.as_slice() {
         [section, short_name] => (*section, Value::Table(one(short_name, value.clone()))),
-        [section, _, short_name] => (
-            *section,
-            Value::Array(vec![Value::Table(one(short_name, value.clone()))]),
-        ),
+        [section, _, short_name] => {
+            (*section, Value::Array(vec![Value::Table(one(short_name, value.clone()))]))
+        }
         _ => (name, value.clone()),
     };
     one(section, inner)

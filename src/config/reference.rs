@@ -9,9 +9,7 @@ use super::table::SETTINGS;
 pub fn settings_table() -> String {
     let mut table = String::from("| setting | default | accepts | what it is |\n| --- | --- | --- | --- |\n");
     for setting in SETTINGS {
-        let default = setting
-            .default_value()
-            .map_or_else(String::new, |value| format!("`{value}`"));
+        let default = setting.default_value().map_or_else(String::new, |value| format!("`{value}`"));
         let (words, doc) = (setting.accepts.words(), setting.doc);
         // Writing to a String cannot fail.
         let _ = writeln!(table, "| `{}` | {default} | {words} | {doc} |", setting.name);
@@ -34,11 +32,7 @@ pub fn reference_file() -> String {
             file.push('\n');
         } else {
             section = setting.section();
-            let heading = if is_client {
-                "# [[client]]"
-            } else {
-                &format!("[{section}]")
-            };
+            let heading = if is_client { "# [[client]]" } else { &format!("[{section}]") };
             let _ = write!(file, "\n{heading}\n");
         }
         let _ = writeln!(file, "# {}\n# Accepts {}.", setting.doc, setting.accepts.words());

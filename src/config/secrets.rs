@@ -51,9 +51,7 @@ fn one_or_two(value: &Value) -> Result<Vec<&str>, Refused> {
         Value::Array(list) => list.iter().map(Value::as_str).collect(),
         _ => None,
     };
-    texts
-        .filter(|texts| (1..=2).contains(&texts.len()))
-        .ok_or(Refused::Value)
+    texts.filter(|texts| (1..=2).contains(&texts.len())).ok_or(Refused::Value)
 }
 
 fn digest(key: &str) -> Option<String> {
@@ -62,10 +60,7 @@ fn digest(key: &str) -> Option<String> {
 
 /// The key in a file, without the line end that editors and `echo` leave.
 fn key_in(path: &str) -> Result<String, Refused> {
-    let refused = |reason: String| Refused::File {
-        path: path.to_owned(),
-        reason,
-    };
+    let refused = |reason: String| Refused::File { path: path.to_owned(), reason };
     let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
     let key = text.trim();
     if digest(key).is_some() {

@@ -99,11 +99,7 @@ pub struct Uploads {
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self {
-            hold: Duration::from_secs(3),
-            queue_max: 10_000,
-            queue_bytes_max: 256 << 20,
-        }
+        Self { hold: Duration::from_secs(3), queue_max: 10_000, queue_bytes_max: 256 << 20 }
     }
 }
 
@@ -141,10 +137,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Pretty,
-            level: "info".to_owned(),
-        }
+        Self { format: LogFormat::Pretty, level: "info".to_owned() }
     }
 }
 
@@ -197,12 +190,6 @@ pub struct Client {
 /// What a `[[client]]` is before its own settings; a name and a key are required.
 impl Default for Client {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            keys: Vec::new(),
-            weight: 1,
-            rate: None,
-            hold: None,
-        }
+        Self { name: String::new(), keys: Vec::new(), weight: 1, rate: None, hold: None }
     }
 }

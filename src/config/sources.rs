@@ -86,10 +86,7 @@ impl File<'_> {
         let place = self.place_of(offset);
         // A number too large for TOML's own types stays text, and is refused as such.
         let value = Value::deserialize(ValueDeserializer::from(value.clone())).unwrap_or_else(|_| {
-            let digits = value
-                .get_ref()
-                .as_integer()
-                .map(|number| number.as_str().to_owned());
+            let digits = value.get_ref().as_integer().map(|number| number.as_str().to_owned());
             Value::String(digits.unwrap_or_default())
         });
         (offset, Found { name, value, place })
@@ -111,16 +108,10 @@ impl File<'_> {
 pub(super) fn environment(env: impl Iterator<Item = (String, String)>) -> Vec<Found> {
     let mut found: Vec<Found> = env
         .filter_map(|(variable, text)| {
-            let name = variable
-                .strip_prefix("CAPGATE_")
-                .filter(|name| name.contains("__"))?;
+            let name = variable.strip_prefix("CAPGATE_").filter(|name| name.contains("__"))?;
             let name = name.to_lowercase().replace("__", ".");
             let value = typed(&name, text);
-            Some(Found {
-                name,
-                value,
-                place: variable,
-            })
+            Some(Found { name, value, place: variable })
         })
         .collect();
     found.sort_by(|a, b| a.place.cmp(&b.place));

@@ -43,12 +43,7 @@ pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, 
 const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
 
 const fn row(name: &'static str, accepts: Accepts, example: &'static str, doc: &'static str) -> Setting {
-    Setting {
-        name,
-        accepts,
-        example,
-        doc,
-    }
+    Setting { name, accepts, example, doc }
 }
 
 /// Every setting, in the order of the reference file.
@@ -106,9 +101,7 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
 
 /// A client's number as it is written: without sign and leading zeros, so that no client has two names.
 pub(super) fn client_number(part: &str) -> Option<usize> {
-    part.parse()
-        .ok()
-        .filter(|number: &usize| number.to_string() == part)
+    part.parse().ok().filter(|number: &usize| number.to_string() == part)
 }
 
 /// Whether settings begin with this name and a dot.
@@ -120,11 +113,7 @@ pub(super) fn is_section(name: &str) -> bool {
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = without_number(name);
     let known = |setting: &Setting| {
-        if name.contains('.') {
-            setting.name
-        } else {
-            setting.section()
-        }
+        if name.contains('.') { setting.name } else { setting.section() }
     };
     SETTINGS
         .iter()

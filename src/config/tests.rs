@@ -37,10 +37,7 @@ impl Drop for Folder {
 }
 
 fn variables(env: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
-    let env: Vec<_> = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     env.into_iter()
 }
 
@@ -48,11 +45,8 @@ fn variables(env: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
 fn load_as(text: &str, env: &[(&str, &str)], sandbox: bool) -> Result<Config, String> {
     let folder = Folder::new();
     let file = folder.file("capgate.toml", text);
-    Config::load(Some(&file), variables(env), sandbox).map_err(|faults| {
-        faults
-            .to_string()
-            .replace(&format!("{}/", folder.0.display()), "")
-    })
+    Config::load(Some(&file), variables(env), sandbox)
+        .map_err(|faults| faults.to_string().replace(&format!("{}/", folder.0.display()), ""))
 }
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
@@ -65,9 +59,7 @@ fn with(name: &str, value: &str) -> Result<Config, String> {
     let text = if section == "client" {
         let identity = [("name", "\"a\""), ("key", &format!("\"{CLIENT}\""))];
         let identity = identity.iter().filter(|(own, _)| !name.starts_with(own));
-        let identity: Vec<String> = identity
-            .map(|(own, value)| format!("{own} = {value}\n"))
-            .collect();
+        let identity: Vec<String> = identity.map(|(own, value)| format!("{own} = {value}\n")).collect();
         let identity = identity.concat();
         format!("[[client]]\n{identity}{name} = {value}\n")
     } else {
@@ -158,26 +150,18 @@ fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
         ("CAPGATE_CLIENT__0__RATE", "2.5"),
         ("CAPGATE_CLIENT__0__KEY", OTHER),
         ("CAPGATE_CLIENT__1__NAME", "123"),
-        (
-            "CAPGATE_CLIENT__1__KEY",
-            &format!("[\"{CLIENT}\", \"{UPSTREAM}\"]"),
-        ),
+        ("CAPGATE_CLIENT__1__KEY", &format!("[\"{CLIENT}\", \"{UPSTREAM}\"]")),
         ("CAPGATE_UPSTREAM__KEY", "12345678901234567890123456789012"),
     ];
     let config = load_as(&text, &env, false).unwrap();
     assert_eq!(config.polling.interval, Duration::from_secs(7));
     assert_eq!(config.polling.max_ids, 9);
     assert_eq!(config.polling.hold, Duration::from_secs(4));
-    let [a, b] = config.clients.as_slice() else {
-        panic!("two clients: {:?}", config.clients)
-    };
+    let [a, b] = config.clients.as_slice() else { panic!("two clients: {:?}", config.clients) };
     assert_eq!((a.name.as_str(), a.weight, a.rate), ("a", 3, Some(2.5)));
     assert_eq!(a.keys, [ClientKey::parse(OTHER.as_bytes()).unwrap()]);
     assert_eq!((b.name.as_str(), b.keys.len()), ("123", 2));
-    assert_eq!(
-        config.upstream.key.unwrap().expose(),
-        "12345678901234567890123456789012"
-    );
+    assert_eq!(config.upstream.key.unwrap().expose(), "12345678901234567890123456789012");
 }
 
 #[test]
@@ -191,14 +175,8 @@ fn keys_come_from_files_as_well_and_are_trimmed() {
     );
     let config = load_as(&text, &[], false).unwrap();
     assert_eq!(config.upstream.key.as_ref().unwrap().expose(), UPSTREAM);
-    assert_eq!(
-        config.clients[0].keys,
-        [ClientKey::parse(CLIENT.as_bytes()).unwrap()]
-    );
-    assert_eq!(
-        config.clients[1].keys,
-        [ClientKey::parse(OTHER.as_bytes()).unwrap()]
-    );
+    assert_eq!(config.clients[0].keys, [ClientKey::parse(CLIENT.as_bytes()).unwrap()]);
+    assert_eq!(config.clients[1].keys, [ClientKey::parse(OTHER.as_bytes()).unwrap()]);
 
     let faults = load_as(&text, &[("CAPGATE_UPSTREAM__KEY", UPSTREAM)], false).unwrap_err();
     assert_eq!(
@@ -262,10 +240,7 @@ fn a_key_and_a_client_are_required_unless_there_is_a_sandbox_or_no_authenticatio
          CAPGATE_CLIENT__0__NAME: client: missing, expected [[client]], one for each client, or auth.mode = \"open\""
     );
     Config::load(None, variables(&[]), true).unwrap();
-    let open = [
-        ("CAPGATE_AUTH__MODE", "open"),
-        ("CAPGATE_UPSTREAM__KEY", UPSTREAM),
-    ];
+    let open = [("CAPGATE_AUTH__MODE", "open"), ("CAPGATE_UPSTREAM__KEY", UPSTREAM)];
     Config::load(None, variables(&open), false).unwrap();
 }
 
@@ -297,23 +272,12 @@ fn names_keys_and_addresses_are_not_used_twice() {
 
 #[test]
 fn a_client_has_one_number_only() {
-    for name in [
-        "CAPGATE_CLIENT__00__NAME",
-        "CAPGATE_CLIENT__+0__NAME",
-        "CAPGATE_CLIENT__NAME",
-    ] {
-        assert!(
-            load("", &[(name, "a")]).unwrap_err().contains("unknown setting"),
-            "{name}"
-        );
+    for name in ["CAPGATE_CLIENT__00__NAME", "CAPGATE_CLIENT__+0__NAME", "CAPGATE_CLIENT__NAME"] {
+        assert!(load("", &[(name, "a")]).unwrap_err().contains("unknown setting"), "{name}");
     }
     let huge = ("CAPGATE_CLIENT__99999999999999999999__NAME", "a");
     assert!(load("", &[huge]).unwrap_err().contains("unknown setting"));
-    assert!(
-        load("", &[("CAPGATE_POLLING__0__HOLD", "1s")])
-            .unwrap_err()
-            .contains("unknown setting")
-    );
+    assert!(load("", &[("CAPGATE_POLLING__0__HOLD", "1s")]).unwrap_err().contains("unknown setting"));
 }
 
 #[test]
@@ -334,20 +298,13 @@ fn what_is_hardly_ever_meant_gets_a_warning() {
     ] {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
-    let local = load(
-        "[upstream]\nurl = \"http://[::1]:8080\"\n[polling]\nhold = \"4999ms\"\n",
-        &[],
-    )
-    .unwrap();
+    let local = load("[upstream]\nurl = \"http://[::1]:8080\"\n[polling]\nhold = \"4999ms\"\n", &[]).unwrap();
     assert_eq!(local.warnings(), Vec::<String>::new());
 }
 
 #[test]
 fn a_health_check_looks_past_faults_elsewhere() {
-    let env = [
-        ("CAPGATE_LISTEN__ADMIN", "127.0.0.1:7"),
-        ("CAPGATE_POLLING__HOLD", "no"),
-    ];
+    let env = [("CAPGATE_LISTEN__ADMIN", "127.0.0.1:7"), ("CAPGATE_POLLING__HOLD", "no")];
     assert_eq!(Config::admin_address(None, variables(&env)).unwrap().port(), 7);
     Config::admin_address(None, variables(&[("CAPGATE_LISTEN__ADMIN", "7")])).unwrap_err();
 }

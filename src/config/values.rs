@@ -68,9 +68,7 @@ impl Serialize for StoreUrl {
 
 impl<'de> Deserialize<'de> for StoreUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -111,11 +109,7 @@ pub(crate) fn is_client_name(text: &str) -> bool {
 
 pub(super) fn client_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if is_client_name(&text) {
-        Ok(text)
-    } else {
-        Err(D::Error::custom("not a client's name"))
-    }
+    if is_client_name(&text) { Ok(text) } else { Err(D::Error::custom("not a client's name")) }
 }
 
 /// Reads the upstream key; writes [`MASK`].

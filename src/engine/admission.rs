@@ -97,12 +97,8 @@ pub struct Admission {
 impl Admission {
     pub fn new(limits: Limits, past: Past, now: Timestamp) -> Self {
         let mut admission = match past {
-            Past::Fresh => Self::with(limits, now, |rule, limits| {
-                Budget::fresh(limits.shape(rule), now)
-            }),
-            Past::Unknown => Self::with(limits, now, |rule, limits| {
-                Budget::unknown(limits.shape(rule), now)
-            }),
+            Past::Fresh => Self::with(limits, now, |rule, limits| Budget::fresh(limits.shape(rule), now)),
+            Past::Unknown => Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now)),
             Past::Saved(SavedAdmission(state)) => {
                 let mut admission = Self { limits, state };
                 admission.restart(now);
@@ -180,7 +176,7 @@ impl Admission {
         let observed = match (self.limits.mode, waits, rules) {
             (_, Some(waits), Some(rules)) => return Err(waits.and(rules)),
             (_, Some(refusal), None) | (BudgetMode::Enforce, None, Some(refusal)) => return Err(refusal),
-            (BudgetMode::Observe, None, observed) | (BudgetMode::Enforce, None, observed) => observed,
+            (BudgetMode::Observe | BudgetMode::Enforce, None, observed) => observed,
         };
         let needs = BlockRule::ALL.map(|rule| self.need(rule, call));
         let id = self.state.next_ticket;
@@ -190,12 +186,7 @@ impl Admission {
             *held = budget.hold(need);
         }
         self.state.waits.sent(id, call);
-        let flight = InFlight {
-            call,
-            sent: now,
-            key_number: self.state.waits.key_number(),
-            held,
-        };
+        let flight = InFlight { call, sent: now, key_number: self.state.waits.key_number(), held };
         self.state.in_flight.insert(id, flight);
         match call {
             CallKind::Upload => self.state.last_upload = Some(now),
@@ -222,10 +213,7 @@ impl Admission {
             .filter(|(rule, _)| self.limits.enforces(*rule))
             .filter_map(|(rule, budget)| Some((rule, budget.check(self.need(rule, call), now).err()?)))
             .chain(spacing)
-            .map(|(rule, until)| Refusal {
-                until,
-                why: Why::Rule(rule),
-            })
+            .map(|(rule, until)| Refusal { until, why: Why::Rule(rule) })
             .reduce(Refusal::and)
     }
 
@@ -262,9 +250,8 @@ impl Admission {
             return; // given up before, as the bad case
         };
         let late = now + self.limits.late;
-        for (rule, (budget, held)) in BlockRule::ALL
-            .into_iter()
-            .zip(self.state.budgets.iter_mut().zip(flight.held))
+        for (rule, (budget, held)) in
+            BlockRule::ALL.into_iter().zip(self.state.budgets.iter_mut().zip(flight.held))
         {
             let spent = match ended {
                 Ended::NotSent => Spent::Nothing,
@@ -279,9 +266,7 @@ impl Admission {
         if let (CallKind::Look { ids, last: true }, Ended::NotSent) = (flight.call, ended) {
             self.state.last_looks = self.state.last_looks.saturating_sub(ids);
         }
-        self.state
-            .waits
-            .ended(id, flight.call, flight.key_number, ended, &self.limits, now);
+        self.state.waits.ended(id, flight.call, flight.key_number, ended, &self.limits, now);
         if let Ended::Code(Code::Known(ErrorCode::Block1005)) = ended {
             // Somebody else spends the allowance as well: only last looks are left of ours.
             let reserve = self.reserve();

@@ -43,10 +43,9 @@ impl Shape {
     pub const fn most(&self, lost: u32) -> u32 {
         match self {
             Self::Window { limit, grant, .. } => limit.saturating_add(grant.saturating_mul(lost)),
-            Self::Ledger(shape) => shape
-                .cap
-                .saturating_add(shape.trickle)
-                .saturating_add(shape.grant.saturating_mul(lost)),
+            Self::Ledger(shape) => {
+                shape.cap.saturating_add(shape.trickle).saturating_add(shape.grant.saturating_mul(lost))
+            }
         }
     }
 
@@ -96,21 +95,11 @@ pub struct Row {
 }
 
 const fn window(limit: u32, window_ms: u64, grant: u32) -> Shape {
-    Shape::Window {
-        limit,
-        window: Duration::from_millis(window_ms),
-        grant,
-    }
+    Shape::Window { limit, window: Duration::from_millis(window_ms), grant }
 }
 
 const fn ledger(cap: u32, earns: u32, trickle: u32, grant: u32) -> Shape {
-    Shape::Ledger(LedgerShape {
-        cap,
-        earns,
-        trickle,
-        period: Duration::from_hours(24),
-        grant,
-    })
+    Shape::Ledger(LedgerShape { cap, earns, trickle, period: Duration::from_hours(24), grant })
 }
 
 macro_rules! block_rules {

@@ -125,10 +125,7 @@ impl Budget {
                 need.upload.then(|| budget.upload_sent())
             }
         };
-        Held {
-            units: need.units,
-            mark,
-        }
+        Held { units: need.units, mark }
     }
 
     /// The call has ended.
@@ -155,20 +152,12 @@ impl Budget {
     /// As operators see it.
     pub fn state(&self, rule: BlockRule, now: Timestamp) -> BudgetState {
         let (limit, left, until) = match self {
-            Self::Window(budget) => (
-                budget.limit(),
-                budget.limit().saturating_sub(budget.used()),
-                budget.frees_at(now),
-            ),
+            Self::Window(budget) => {
+                (budget.limit(), budget.limit().saturating_sub(budget.used()), budget.frees_at(now))
+            }
             Self::Ledger(budget) => (budget.cap(), budget.available(), budget.frees_at(now)),
         };
-        BudgetState {
-            rule,
-            limit,
-            used: limit.saturating_sub(left),
-            left,
-            until,
-        }
+        BudgetState { rule, limit, used: limit.saturating_sub(left), left, until }
     }
 }
 

@@ -139,12 +139,7 @@ impl<T, C: Ord + Clone> FairQueue<T, C> {
             let start = self.forget_idle(&item.client).unwrap_or(0).max(self.present);
             let place = (start, self.number());
             self.turns.insert(place, item.client.clone());
-            let lane = Lane {
-                place,
-                weight: 1,
-                bytes: 0,
-                order: BTreeSet::new(),
-            };
+            let lane = Lane { place, weight: 1, bytes: 0, order: BTreeSet::new() };
             self.lanes.insert(item.client.clone(), lane);
         }
         if let Some(lane) = self.lanes.get_mut(&item.client) {
@@ -166,10 +161,8 @@ impl<T, C: Ord + Clone> FairQueue<T, C> {
     fn exceeds(&self, item: &Item<T, C>) -> Option<QueueLimit> {
         let items_free = self.limits.items.saturating_sub(self.items.len());
         let bytes_free = self.limits.bytes.saturating_sub(self.bytes);
-        let (own_items, own_bytes) = self
-            .lanes
-            .get(&item.client)
-            .map_or((0, 0), |lane| (lane.order.len(), lane.bytes));
+        let (own_items, own_bytes) =
+            self.lanes.get(&item.client).map_or((0, 0), |lane| (lane.order.len(), lane.bytes));
         if items_free == 0 {
             Some(QueueLimit::Items)
         } else if item.bytes > bytes_free {

@@ -120,9 +120,6 @@ mod tests {
         if let Shape::Ledger(shape) = limits.shape_mut(BlockRule::ResLooks) {
             shape.cap += 81;
         }
-        assert_eq!(
-            limits.unsafe_rules(),
-            vec![BlockRule::ResLooks, BlockRule::Uploads]
-        );
+        assert_eq!(limits.unsafe_rules(), vec![BlockRule::ResLooks, BlockRule::Uploads]);
     }
 }

@@ -110,11 +110,7 @@ impl Refusal {
     pub fn and(self, other: Self) -> Self {
         let until = self.until.max(other.until);
         let rank = |refusal: &Self| (refusal.why.weight(), refusal.until);
-        let why = if rank(&other) > rank(&self) {
-            other.why
-        } else {
-            self.why
-        };
+        let why = if rank(&other) > rank(&self) { other.why } else { self.why };
         Self { until, why }
     }
 }
@@ -140,28 +136,17 @@ mod tests {
 
     #[test]
     fn of_two_refusals_the_weightier_reason_and_the_later_moment_are_told() {
-        let soon = Refusal {
-            until: Timestamp(5),
-            why: Why::Blocked(ErrorCode::Block1005.into()),
-        };
-        let late = Refusal {
-            until: Timestamp(9),
-            why: Why::Rule(BlockRule::Uploads),
-        };
-        let both = Refusal {
-            until: Timestamp(9),
-            why: soon.why.clone(),
-        };
+        let soon = Refusal { until: Timestamp(5), why: Why::Blocked(ErrorCode::Block1005.into()) };
+        let late = Refusal { until: Timestamp(9), why: Why::Rule(BlockRule::Uploads) };
+        let both = Refusal { until: Timestamp(9), why: soon.why.clone() };
         assert_eq!(soon.clone().and(late.clone()), both);
         assert_eq!(late.and(soon), both);
     }
 
     #[test]
     fn a_refusal_reads_as_a_sentence_and_survives_being_stored() {
-        let refusal = Refusal {
-            until: Timestamp(0),
-            why: Why::Blocked(Code::parse(b"ERROR: 1017").unwrap()),
-        };
+        let refusal =
+            Refusal { until: Timestamp(0), why: Why::Blocked(Code::parse(b"ERROR: 1017").unwrap()) };
         assert_eq!(
             refusal.to_string(),
             "the upstream has blocked us: ERROR: 1017, until 1970-01-01T00:00:00.000Z"

@@ -40,20 +40,11 @@ struct Gate {
 
 impl Gate {
     fn closed(delay: Duration, now: Timestamp) -> Self {
-        Self {
-            since: now,
-            until: now + delay,
-            delay,
-            probe: None,
-        }
+        Self { since: now, until: now + delay, delay, probe: None }
     }
 
     fn refuses(&self, now: Timestamp) -> Option<Timestamp> {
-        if now < self.until {
-            Some(self.until)
-        } else {
-            self.probe.map(|_| now + RECHECK)
-        }
+        if now < self.until { Some(self.until) } else { self.probe.map(|_| now + RECHECK) }
     }
 
     fn is_probe(&self, ticket: u64) -> bool {
@@ -95,13 +86,7 @@ pub struct Waits {
 
 impl Default for Waits {
     fn default() -> Self {
-        Self {
-            block: None,
-            no_slot: None,
-            zero_balance: None,
-            key: Key::New,
-            key_number: 0,
-        }
+        Self { block: None, no_slot: None, zero_balance: None, key: Key::New, key_number: 0 }
     }
 }
 
@@ -224,10 +209,7 @@ impl Waits {
             Ended::Accepted | Ended::Done if !was_refused => self.key = Key::Good,
             Ended::Code(code) => match code.reaction() {
                 Reaction::StopCalling if !was_refused => {
-                    self.key = Key::Refused {
-                        code: code.clone(),
-                        since: now,
-                    };
+                    self.key = Key::Refused { code: code.clone(), since: now };
                 }
                 // These two say that the key was taken for wrong before.
                 Reaction::WaitOutBlock(_)
@@ -257,10 +239,7 @@ impl Waits {
                 gate.since = earlier.gate.since;
                 gate.until = gate.until.max(earlier.gate.until);
             }
-            self.block = Some(Block {
-                code: code.clone(),
-                gate,
-            });
+            self.block = Some(Block { code: code.clone(), gate });
         } else if replied && self.block.as_ref().is_some_and(|block| block.gate.is_probe(ticket)) {
             self.block = None;
         }
@@ -307,24 +286,12 @@ impl Waits {
 
     /// What is being waited for, as operators see it; a wait whose probe is due or under way lasts until now.
     pub fn list(&self, now: Timestamp) -> Vec<Wait> {
-        let of = |gate: &Gate, why| Wait {
-            why,
-            since: gate.since,
-            until: gate.until.max(now),
-        };
+        let of = |gate: &Gate, why| Wait { why, since: gate.since, until: gate.until.max(now) };
         let mut waits = Vec::new();
         if let Key::Refused { code, since } = &self.key {
-            waits.push(Wait {
-                why: Why::KeyRefused(code.clone()),
-                since: *since,
-                until: Timestamp::NEVER,
-            });
+            waits.push(Wait { why: Why::KeyRefused(code.clone()), since: *since, until: Timestamp::NEVER });
         }
-        waits.extend(
-            self.block
-                .iter()
-                .map(|block| of(&block.gate, Why::Blocked(block.code.clone()))),
-        );
+        waits.extend(self.block.iter().map(|block| of(&block.gate, Why::Blocked(block.code.clone()))));
         waits.extend(self.zero_balance.iter().map(|gate| of(gate, Why::ZeroBalance)));
         waits.extend(self.no_slot.iter().map(|gate| of(gate, Why::NoSlot)));
         waits

@@ -34,12 +34,7 @@ pub struct ExactWindow {
 impl ExactWindow {
     /// A window in which nothing has happened.
     pub const fn fresh(limit: u32, window: Duration) -> Self {
-        Self {
-            limit,
-            window,
-            held: 0,
-            log: VecDeque::new(),
-        }
+        Self { limit, window, held: 0, log: VecDeque::new() }
     }
 
     /// A window of which nothing is known: it counts as full. `grant` units of it come free after [`GRANT_AFTER`],
@@ -76,9 +71,7 @@ impl ExactWindow {
     /// # Errors
     /// When `units` more would be too many: the moment at which to ask again.
     pub fn check(&self, units: u32, now: Timestamp) -> Result<(), Timestamp> {
-        let Some(mut excess) = (self.used() + units)
-            .checked_sub(self.limit)
-            .filter(|excess| *excess > 0)
+        let Some(mut excess) = (self.used() + units).checked_sub(self.limit).filter(|excess| *excess > 0)
         else {
             return Ok(());
         };

@@ -52,7 +52,7 @@ impl ClientKey {
     /// A key that is configured as the 64 hexadecimal digits of its SHA-256.
     #[must_use]
     pub fn from_sha256_hex(hex: &str) -> Option<Self> {
-        if hex.len() != 64 || !hex.is_ascii() {
+        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         let mut digest = [0; 32];
@@ -129,6 +129,7 @@ mod tests {
         let key = ClientKey::parse(b"fake-client-key-0000000000000001").unwrap();
         assert_eq!(ClientKey::from_sha256_hex(&key.sha256_hex()), Some(key));
         assert_eq!(ClientKey::from_sha256_hex("zz"), None);
+        assert_eq!(ClientKey::from_sha256_hex(&"+f".repeat(32)), None);
         assert_eq!(ClientKey::from_sha256_hex(&"é".repeat(32)), None);
         assert_eq!(format!("{key:?} {:?}", UpstreamKey::new("secret")), "*** ***");
     }

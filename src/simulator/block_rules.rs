@@ -69,11 +69,7 @@ struct Log {
 
 impl Log {
     const fn over(window: Duration) -> Self {
-        Self {
-            window,
-            moments: VecDeque::new(),
-            sum: 0,
-        }
+        Self { window, moments: VecDeque::new(), sum: 0 }
     }
 
     fn add(&mut self, count: u64, now: Timestamp) {
@@ -107,20 +103,11 @@ struct Usage {
 
 impl Usage {
     const fn over(window: Duration) -> Self {
-        Self {
-            uploads: Log::over(window),
-            calls: Log::over(window),
-            looks: Log::over(window),
-        }
+        Self { uploads: Log::over(window), calls: Log::over(window), looks: Log::over(window) }
     }
 
     fn is_too_much(&mut self, reading: BatchCountsAs, now: Timestamp) -> bool {
-        is_too_much(
-            self.calls.sum(now),
-            self.looks.sum(now),
-            self.uploads.sum(now),
-            reading,
-        )
+        is_too_much(self.calls.sum(now), self.looks.sum(now), self.uploads.sum(now), reading)
     }
 
     fn clear(&mut self) {
@@ -196,10 +183,7 @@ impl BlockRules {
     /// The code that every call gets now: the running block that ends last.
     pub fn blocked(&mut self, now: Timestamp) -> Option<ErrorCode> {
         self.running.retain(|block| now < block.until);
-        self.running
-            .iter()
-            .max_by_key(|block| block.until)
-            .map(|block| block.code)
+        self.running.iter().max_by_key(|block| block.until).map(|block| block.code)
     }
 
     /// A call to in.php with the right key.
@@ -304,13 +288,7 @@ impl BlockRules {
     }
 
     fn record(&mut self, rule: ErrorCode, forced: bool, now: Timestamp) {
-        let block = Block {
-            rule: rule.as_str(),
-            since: now,
-            until: now + length(rule),
-            forced,
-            code: rule,
-        };
+        let block = Block { rule: rule.as_str(), since: now, until: now + length(rule), forced, code: rule };
         self.running.push(block.clone());
         if self.seen.len() == BLOCKS_KEPT {
             self.seen.pop_front();

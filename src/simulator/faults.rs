@@ -110,10 +110,7 @@ impl FaultKind {
     /// Whether the sender does not get to read the reply.
     pub const fn loses_reply(self) -> bool {
         self.prevents()
-            || matches!(
-                self,
-                Self::Hang | Self::ResetAfter | Self::Garbage | Self::Empty | Self::Truncated
-            )
+            || matches!(self, Self::Hang | Self::ResetAfter | Self::Garbage | Self::Empty | Self::Truncated)
     }
 
     /// The calls that it hits when none are named.
@@ -148,8 +145,7 @@ pub struct FaultPoint {
 
 impl FaultPoint {
     fn is_on(self, endpoint: Endpoint) -> bool {
-        self.endpoint
-            .map_or_else(|| self.kind.is_natural_on(endpoint), |only| only == endpoint)
+        self.endpoint.map_or_else(|| self.kind.is_natural_on(endpoint), |only| only == endpoint)
     }
 }
 
@@ -176,15 +172,9 @@ impl FromStr for FaultPoint {
             Some((name, "load")) => (name, Some(Endpoint::LoadPhp)),
             Some(_) => return Err(malformed()),
         };
-        let named = NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| *kind);
+        let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
         let kind = named.or_else(|| ErrorCode::parse(name.as_bytes()).map(FaultKind::Code));
-        Ok(Self {
-            kind: kind.ok_or_else(malformed)?,
-            endpoint,
-        })
+        Ok(Self { kind: kind.ok_or_else(malformed)?, endpoint })
     }
 }
 
@@ -236,11 +226,8 @@ pub struct Faults {
 
 impl Faults {
     pub fn new(switches: &BTreeMap<FaultPoint, Rate>, seed: u64) -> Self {
-        let mut faults = Self {
-            armed: Vec::new(),
-            random: Random::new(seed, "faults"),
-            struck: BTreeMap::new(),
-        };
+        let mut faults =
+            Self { armed: Vec::new(), random: Random::new(seed, "faults"), struck: BTreeMap::new() };
         faults.switch(switches);
         faults
     }
@@ -279,10 +266,7 @@ impl Faults {
 
     /// How often each fault struck.
     pub fn struck(&self) -> BTreeMap<String, u64> {
-        self.struck
-            .iter()
-            .map(|(kind, count)| (kind.to_string(), *count))
-            .collect()
+        self.struck.iter().map(|(kind, count)| (kind.to_string(), *count)).collect()
     }
 
     /// Forgets how often each struck; "next N" is not begun anew.

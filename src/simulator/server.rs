@@ -72,10 +72,7 @@ impl Simulator {
     /// # Errors
     /// When the address cannot be bound.
     pub fn start(scenario: Scenario, listen: impl ToSocketAddrs) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            model: Mutex::new(Model::new(scenario)),
-            clock: Clock::system(),
-        });
+        let shared = Arc::new(Shared { model: Mutex::new(Model::new(scenario)), clock: Clock::system() });
         let data = Data::from(Arc::clone(&shared));
         let server = HttpServer::new(move || {
             App::new()
@@ -93,19 +90,11 @@ impl Simulator {
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .bind(listen)?;
-        let address = server
-            .addrs()
-            .first()
-            .copied()
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Self {
-            address,
-            shared,
-            server: handle,
-        })
+        Ok(Self { address, shared, server: handle })
     }
 
     /// Where it listens.

@@ -16,9 +16,8 @@ fn issued(hosts: &[&str]) -> Issued {
 
 /// A client that trusts `ca` calls the server by `host`.
 fn handshake(issued: &Issued, ca: &str, host: &str) -> Result<(), rustls::Error> {
-    let chain = CertificateDer::pem_slice_iter(issued.chain.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .unwrap();
+    let chain =
+        CertificateDer::pem_slice_iter(issued.chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
     assert_eq!(chain.len(), 2, "leaf and CA");
     let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
     let server = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -72,23 +71,14 @@ fn the_certificates_have_the_extensions_that_strict_clients_ask_for() {
     let server = CertificateDer::from_pem_slice(issued.chain.as_bytes()).unwrap();
     let has = |der: &[u8], part: &[u8]| der.windows(part.len()).any(|window| window == part);
     // basicConstraints, critical: CA, path length 0
-    assert!(has(
-        &ca,
-        b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x08\x30\x06\x01\x01\xff\x02\x01\x00"
-    ));
+    assert!(has(&ca, b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x08\x30\x06\x01\x01\xff\x02\x01\x00"));
     // keyUsage, critical: keyCertSign and cRLSign
-    assert!(has(
-        &ca,
-        b"\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x01\x06"
-    ));
+    assert!(has(&ca, b"\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x01\x06"));
     // basicConstraints, critical: no CA
     assert!(has(&server, b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00"));
     for certificate in [&ca, &server] {
         assert!(has(certificate, b"\x06\x03\x55\x1d\x0e"), "subjectKeyIdentifier");
-        assert!(
-            has(certificate, b"\x06\x03\x55\x1d\x23"),
-            "authorityKeyIdentifier"
-        );
+        assert!(has(certificate, b"\x06\x03\x55\x1d\x23"), "authorityKeyIdentifier");
     }
 }
 
@@ -105,11 +95,7 @@ fn files_that_are_there_are_kept_unless_forced_and_the_key_is_for_its_owner_only
     let now = Clock::system().now();
     let out = std::env::temp_dir().join(format!("capgate-cert-{}", std::process::id()));
     let _ = fs::remove_dir_all(&out);
-    let mut arguments = Arguments {
-        hosts: vec!["gw".to_owned()],
-        out: out.clone(),
-        force: false,
-    };
+    let mut arguments = Arguments { hosts: vec!["gw".to_owned()], out: out.clone(), force: false };
     run(&arguments, now).unwrap();
     let mode = fs::metadata(out.join("server.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -71,10 +71,7 @@ fn texts_hold_to_their_form() {
         ("client.name", &long(65)),
         ("client.name", "\"\""),
         ("client.key", "[]"),
-        (
-            "client.key",
-            &format!("[\"{CLIENT}\", \"{OTHER}\", \"{UPSTREAM}\"]"),
-        ),
+        ("client.key", &format!("[\"{CLIENT}\", \"{OTHER}\", \"{UPSTREAM}\"]")),
         ("client.key_sha256", &long(63)),
         ("client.weight", "99999999999999999999"),
         ("polling.hold", "\"5\""),
@@ -82,10 +79,7 @@ fn texts_hold_to_their_form() {
     for (name, value) in wrong {
         assert!(with(name, value).is_err(), "{name} {value}");
     }
-    assert_eq!(
-        with("upstream.url", "\"http://gw/api/\"").unwrap().upstream.url,
-        "http://gw/api"
-    );
+    assert_eq!(with("upstream.url", "\"http://gw/api/\"").unwrap().upstream.url, "http://gw/api");
 }
 
 #[test]
@@ -95,23 +89,11 @@ fn the_reference_file_holds_every_setting_at_its_default() {
         std::fs::write(&path, reference_file()).unwrap();
     }
     let file = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        file,
-        reference_file(),
-        "UPDATE_README=1 rewrites deploy/capgate.toml"
-    );
-    assert_eq!(
-        load(&file, &[]).unwrap().effective(),
-        Config::default().effective()
-    );
+    assert_eq!(file, reference_file(), "UPDATE_README=1 rewrites deploy/capgate.toml");
+    assert_eq!(load(&file, &[]).unwrap().effective(), Config::default().effective());
     for setting in SETTINGS {
         let is_default = setting.default_value().is_some();
-        assert_ne!(
-            is_default,
-            !setting.example.is_empty(),
-            "{}: a default or an example",
-            setting.name
-        );
+        assert_ne!(is_default, !setting.example.is_empty(), "{}: a default or an example", setting.name);
     }
 }
 
@@ -119,9 +101,6 @@ fn the_reference_file_holds_every_setting_at_its_default() {
 fn the_settings_table_has_a_line_for_each_setting_in_four_columns() {
     let table = settings_table();
     assert_eq!(table.lines().count(), SETTINGS.len() + 2);
-    assert!(
-        table.lines().all(|line| line.matches('|').count() == 5),
-        "{table}"
-    );
+    assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
     assert!(table.contains("| `polling.interval` | `\"5s\"` |"), "{table}");
 }
