@@ -1,4 +1,5 @@
 //! capgate: a self-hosted gateway for the 2Captcha API.
+pub mod app;
 pub mod cli;
 pub mod clients;
 pub mod clock;
@@ -7,6 +8,8 @@ pub mod driver;
 pub mod engine;
 pub mod metrics;
 pub mod protocol;
+pub mod server;
 pub mod simulator;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

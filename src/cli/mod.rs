@@ -4,6 +4,8 @@ mod cert;
 mod check_config;
 mod healthcheck;
 mod new_key;
+mod serve;
+mod simulate;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +35,7 @@ pub enum Command {
         sandbox: bool,
     },
     /// Run the simulator alone: in.php, res.php and load.php, with the block rules.
-    Simulate,
+    Simulate(crate::simulator::Options),
     /// Report all faults in the settings at once, or print the settings in force, secrets as ***.
     CheckConfig(File),
     /// Make a key for a client, and the settings lines for it.
@@ -62,8 +64,8 @@ impl Cli {
     /// What the user has to be told; the exit status is then 1.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Serve { .. } => anyhow::bail!("serve is not in this build"),
-            Command::Simulate => anyhow::bail!("simulate is not in this build"),
+            Command::Serve { config, sandbox } => serve::run(config, sandbox),
+            Command::Simulate(options) => simulate::run(options),
             Command::CheckConfig(file) => check_config::run(file),
             Command::NewKey { name } => new_key::run(&name),
             Command::Cert(arguments) => cert::run(&arguments, Clock::system().now()),

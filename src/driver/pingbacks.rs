@@ -10,7 +10,7 @@ use crate::store::{Change, StoreError};
 pub const ADDRESSES_MAX: usize = 100;
 
 /// Why an address was not registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotRegistered {
     TooMany,
     StoreDown,

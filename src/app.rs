@@ -1,0 +1,196 @@
+//! Composition: wires every part together, runs them, and stops them in order.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server as Listening;
+use actix_web::rt::net::TcpSocket;
+use actix_web::{App as WebApp, HttpServer};
+use anyhow::Context;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clients::Clients;
+use crate::clock::Clock;
+use crate::config::{Config, Listen, StoreUrl};
+use crate::driver::Driver;
+use crate::metrics::Metrics;
+use crate::server::{Server, routes};
+use crate::store::{MemoryStore, Store};
+use crate::upstream::HttpUpstream;
+
+/// Connections that the kernel keeps waiting while all workers are busy.
+const BACKLOG: u32 = 1_024;
+/// How long an idle client connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of a call.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long calls under way may take to end once the gateway is told to stop.
+const DRAIN_SECONDS: u64 = 25;
+
+/// Where the gateway listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub clients: SocketAddr,
+    pub admin: SocketAddr,
+    pub tls: Option<SocketAddr>,
+}
+
+/// A gateway that is wired and listens.
+pub struct App {
+    addresses: Addresses,
+    clients: Listening,
+    admin: Listening,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Wires the gateway. From here on it listens; it answers once it runs.
+    ///
+    /// # Errors
+    /// One clear line: a busy port, a certificate that cannot be read, a store that cannot be opened.
+    pub async fn build(config: &Config) -> anyhow::Result<Self> {
+        let key = config.upstream.key.clone().context("upstream.key is missing")?;
+        let clients = listener(config.listen.clients, "listen.clients")?;
+        let admin = listener(config.listen.admin, "listen.admin")?;
+        let tls = tls_listener(&config.listen)?;
+        let addresses = Addresses {
+            clients: clients.local_addr()?,
+            admin: admin.local_addr()?,
+            tls: tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+        };
+        let metrics = Arc::new(Metrics::default());
+        let upstream = Arc::new(HttpUpstream::start(&config.upstream, key)?);
+        let store = open_store(&config.store.url)?;
+        let driver = Driver::start(config, Clock::system(), store, upstream, Arc::clone(&metrics))
+            .await
+            .context("the store cannot be read")?;
+        let server = Arc::new(Server {
+            clients: Clients::new(config, &metrics),
+            driver,
+            metrics: Arc::clone(&metrics),
+        });
+        Ok(Self {
+            addresses,
+            clients: serve_clients(&server, clients, tls)?,
+            admin: serve_admin(&server, admin)?,
+        })
+    }
+
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets the calls under way end.
+    ///
+    /// # Errors
+    /// When signals cannot be watched or a listener fails.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (clients, admin) = (self.clients.handle(), self.admin.handle());
+        let stop = async move {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            tracing::info!(signal = name, "stopping: no new connections; calls under way may end");
+            clients.stop(true).await;
+            admin.stop(true).await;
+        };
+        let (served, administered, ()) = tokio::join!(self.clients, self.admin, stop);
+        served.context("the client listener failed")?;
+        administered.context("the admin listener failed")
+    }
+}
+
+/// A listening socket. Not [`TcpListener::bind`], whose short backlog would refuse a burst of clients.
+fn listener(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listen().map_err(|error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+            io::ErrorKind::PermissionDenied => "no permission".to_owned(),
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("{setting}: cannot listen on {address}: {why}")
+    })
+}
+
+fn tls_listener(listen: &Listen) -> anyhow::Result<Option<(TcpListener, rustls::ServerConfig)>> {
+    let (Some(address), Some(certificate), Some(key)) = (listen.tls, &listen.tls_cert, &listen.tls_key)
+    else {
+        return Ok(None);
+    };
+    let tls = tls_config(certificate, key)?;
+    Ok(Some((listener(address, "listen.tls")?, tls)))
+}
+
+fn tls_config(certificate: &Path, key: &Path) -> anyhow::Result<rustls::ServerConfig> {
+    let open = |setting: &str, path: &Path| {
+        File::open(path).with_context(|| format!("{setting}: {} cannot be read", path.display()))
+    };
+    let chain = CertificateDer::pem_reader_iter(open("listen.tls_cert", certificate)?)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("listen.tls_cert: {} holds no certificate", certificate.display()))?;
+    let private = PrivateKeyDer::from_pem_reader(open("listen.tls_key", key)?)
+        .with_context(|| format!("listen.tls_key: {} holds no private key", key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .context("listen.tls_cert and listen.tls_key do not fit together")
+}
+
+fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
+    match url {
+        StoreUrl::Memory => Ok(Arc::new(MemoryStore::default())),
+        StoreUrl::Sqlite(path) => anyhow::bail!("store.url: {} cannot be opened", path.display()),
+    }
+}
+
+fn serve_clients(
+    server: &Arc<Server>,
+    listener: TcpListener,
+    tls: Option<(TcpListener, rustls::ServerConfig)>,
+) -> io::Result<Listening> {
+    let server = Arc::clone(server);
+    let mut web = HttpServer::new(move || WebApp::new().configure(routes::clients(&server)))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_WITHIN)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)?;
+    if let Some((listener, config)) = tls {
+        web = web.listen_rustls_0_23(listener, config)?;
+    }
+    Ok(web.run())
+}
+
+fn serve_admin(server: &Arc<Server>, listener: TcpListener) -> io::Result<Listening> {
+    let server = Arc::clone(server);
+    Ok(HttpServer::new(move || WebApp::new().configure(routes::admin(&server)))
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}

@@ -1,0 +1,44 @@
+//! For operators: metrics, health, readiness.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+use super::Server;
+use crate::engine::refusal::Why;
+
+pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
+    match server.metrics.text() {
+        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
+        Err(error) => HttpResponse::InternalServerError().body(format!("metrics: {error}")),
+    }
+}
+
+/// The process runs and answers.
+pub(super) async fn health() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// Whether it makes sense to send uploads here: not while the store is down or the upstream refuses our key. Shorter
+/// waits (no slot, a block) are shown and pass by themselves.
+pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
+    let waits = server.driver.gate.waits();
+    let store_is_down = server.driver.keeper.is_down();
+    let is_ready = !store_is_down && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
+    let waits: Vec<_> = waits
+        .iter()
+        .map(|wait| {
+            let (since, until) = (wait.since.to_string(), wait.until.to_string());
+            json!({ "reason": wait.why.label(), "text": wait.why.to_string(), "since": since, "until": until })
+        })
+        .collect();
+    let state =
+        json!({ "ready": is_ready, "store": if store_is_down { "down" } else { "up" }, "waits": waits });
+    let mut reply = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    reply.json(state)
+}
+
+pub(super) async fn nothing_here(call: HttpRequest) -> HttpResponse {
+    let text = format!("nothing at {}; the interface is /in.php, /res.php and /load.php\n", call.path());
+    HttpResponse::NotFound().content_type("text/plain; charset=UTF-8").body(text)
+}

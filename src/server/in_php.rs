@@ -1,0 +1,46 @@
+//! in.php: uploads.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::Server;
+use super::respond::Respond;
+use super::routes::parameters;
+use crate::protocol::errors::{ErrorCode, Reaction};
+use crate::protocol::submit::Upload;
+
+pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
+    let form = match parameters(&call, body).await {
+        Ok(form) => form,
+        Err((wrong, respond)) => return respond.wrong(wrong),
+    };
+    let respond = Respond::to(&form);
+    let client = match server.clients.find(form.word("key")) {
+        Ok(client) => client,
+        Err(code) => return respond.code(code, code.help()),
+    };
+    if form.word("method") == Some(b"get_server_errors") {
+        return respond.page(&upload_errors(), "text/plain; charset=UTF-8");
+    }
+    match server.driver.submit(client, Upload::check(form)).await {
+        Ok(id) => respond.accepted(id),
+        Err(refusal) => respond.refused(refusal),
+    }
+}
+
+/// Every code that an upload can be answered with, one a line (protocol.md 1, `get_server_errors`).
+fn upload_errors() -> String {
+    let is_for_uploads = |code: &&ErrorCode| {
+        !matches!(code.reaction(), Reaction::PollAgain | Reaction::EndCaptcha)
+            && !matches!(
+                code,
+                ErrorCode::WrongIdFormat
+                    | ErrorCode::EmptyAction
+                    | ErrorCode::IpAddress
+                    | ErrorCode::ReportNotRecorded
+                    | ErrorCode::ErrorReportNotRecorded
+                    | ErrorCode::DuplicateReport
+            )
+    };
+    ErrorCode::ALL.iter().filter(is_for_uploads).map(|code| code.as_str()).collect::<Vec<_>>().join("\n")
+}

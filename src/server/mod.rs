@@ -1,0 +1,29 @@
+//! Where clients' calls arrive, and where their replies leave.
+//!
+//! | file | what it answers |
+//! | --- | --- |
+//! | `routes` | every path, and the limits of what is taken |
+//! | `in_php`, `res_php`, `load_php` | the v1 interface |
+//! | `admin` | `/metrics`, `/healthz`, `/readyz` |
+//! | `respond` | the one place where our errors become a wire reply |
+
+mod admin;
+mod in_php;
+mod load_php;
+mod res_php;
+mod respond;
+pub mod routes;
+
+use std::sync::Arc;
+
+use crate::clients::Clients;
+use crate::driver::Driver;
+use crate::metrics::Metrics;
+
+/// What the handlers need.
+#[derive(Debug)]
+pub struct Server {
+    pub clients: Clients,
+    pub driver: Driver,
+    pub metrics: Arc<Metrics>,
+}

@@ -1,0 +1,100 @@
+//! res.php: answers, balance, statistics, reports and pingback addresses.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+
+use super::Server;
+use super::respond::Respond;
+use super::routes::parameters;
+use crate::clients::Client;
+use crate::driver::account::Question;
+use crate::driver::answers::Found;
+use crate::metrics::PollOutcome;
+use crate::protocol::errors::ErrorCode;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::poll::ResCall;
+
+pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
+    let form = match parameters(&call, body).await {
+        Ok(form) => form,
+        Err((wrong, respond)) => return respond.wrong(wrong),
+    };
+    let respond = Respond::to(&form);
+    let client = match server.clients.find(form.word("key")) {
+        Ok(client) => client,
+        Err(code) => return respond.code(code, code.help()),
+    };
+    let driver = &server.driver;
+    match ResCall::parse(&form) {
+        Err(wrong) => {
+            if matches!(wrong.code, ErrorCode::WrongIdFormat | ErrorCode::WrongCaptchaId) {
+                client.polls.count(PollOutcome::WrongId);
+            }
+            respond.wrong(wrong)
+        }
+        Ok(ResCall::Get { id, with_price }) => {
+            let found = driver.wait_for(client, id, with_price).await;
+            client.polls.count(outcome(&found));
+            respond.found(&found, with_price)
+        }
+        Ok(ResCall::GetMany { ids, with_price: _ }) => {
+            // No source says how a price would stand in a joined reply (protocol.md 3.1), so none does.
+            let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, client, id)).collect();
+            respond.batch(&pieces)
+        }
+        Ok(ResCall::Report { id, verdict }) => match driver.reports.report(&client.name, id, verdict).await {
+            Ok(()) => respond.text("OK_REPORT_RECORDED"),
+            Err(failure) => respond.not_reported(failure),
+        },
+        Ok(ResCall::Balance) => match driver.account.ask(Question::Balance).await {
+            Ok(balance) => respond.text(&balance),
+            Err(failure) => respond.no_answer(failure),
+        },
+        Ok(ResCall::Stats { date }) => match driver.account.ask(Question::Stats(date)).await {
+            Ok(page) => respond.page(&page, "text/xml; charset=UTF-8"),
+            Err(failure) => respond.no_answer(failure),
+        },
+        Ok(ResCall::ListPingbacks) => respond.list(&driver.pingbacks.list(&client.name)),
+        Ok(ResCall::AddPingback { address }) => {
+            recorded(respond, driver.pingbacks.add(&client.name, &address).await)
+        }
+        Ok(ResCall::RemovePingback { address }) => {
+            recorded(respond, driver.pingbacks.remove(&client.name, &address).await)
+        }
+        Ok(ResCall::RemoveAllPingbacks) => recorded(respond, driver.pingbacks.clear(&client.name).await),
+    }
+}
+
+fn recorded(respond: Respond, result: Result<(), crate::driver::pingbacks::NotRegistered>) -> HttpResponse {
+    match result {
+        Ok(()) => respond.text("OK"),
+        Err(failure) => respond.not_registered(failure),
+    }
+}
+
+/// One id's place in the reply to an `ids` call.
+fn piece(server: &Server, client: &Client, id: Result<CaptchaId, ErrorCode>) -> Bytes {
+    let found = match id {
+        Ok(id) => server.driver.find(client, id, false),
+        Err(code) => {
+            client.polls.count(PollOutcome::WrongId);
+            return code.as_str().into();
+        }
+    };
+    client.polls.count(outcome(&found));
+    match found {
+        Found::Solved(solution) => solution.answer.plain(),
+        Found::Nothing => ErrorCode::WrongCaptchaId.as_str().into(),
+        Found::NotReady | Found::PriceMissing { .. } => ErrorCode::NotReady.as_str().into(),
+    }
+}
+
+fn outcome(found: &Found) -> PollOutcome {
+    match found {
+        Found::Nothing => PollOutcome::WrongId,
+        Found::NotReady | Found::PriceMissing { .. } => PollOutcome::NotReady,
+        Found::Solved(solution) if solution.answer.is_failed() => PollOutcome::Failed,
+        Found::Solved(_) => PollOutcome::Answer,
+    }
+}
