@@ -15,7 +15,7 @@ fn strikes(faults: &mut Faults, endpoint: Endpoint, calls: usize) -> String {
 
 #[test]
 fn every_name_reads_back_as_it_is_written() {
-    let names = NAMES.iter().map(|(name, _)| *name);
+    let names = FaultKind::names();
     for name in names.chain([
         "ERROR_BAD_DUPLICATES",
         "ERROR: 1005",
