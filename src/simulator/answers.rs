@@ -1,6 +1,5 @@
 //! Answers as a function of the upload: whoever knows what was uploaded can compute what must come back, so an answer
-//! that reaches the wrong client is caught. Clients in other languages
-//! compute them too, so the rules below do not change.
+//! that reaches the wrong client is caught. Tests in other languages compute them too: these rules do not change.
 //!
 //! `H(x)` is the lower-case hexadecimal SHA-256 of the bytes x, `b0`, `b1`.. are the bytes of the raw digest.
 //!

@@ -28,6 +28,7 @@ impl Log {
     }
 
     pub fn add(&mut self, count: u64, now: Timestamp) {
+        self.sum(now); // lets go of what has left the window, or a log that nobody sums would grow for ever
         self.moments.push_back((now, count));
         self.sum += count;
     }
