@@ -50,9 +50,7 @@ impl Sub<Duration> for Timestamp {
 /// RFC 3339 in UTC, with milliseconds: what logs and pages show.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = i64::try_from(self.0)
-            .ok()
-            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let moment = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         match moment {
             Some(moment) => write!(f, "{moment:.3}"),
             None => f.write_str("never"),
@@ -76,23 +74,15 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
     pub fn system() -> Self {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            wall_at_start: Timestamp(millis(wall)),
-            started: Instant::now(),
-        }
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { wall_at_start: Timestamp(millis(wall)), started: Instant::now() }
     }
 
     /// A clock that shows `wall` at this moment, for a simulation that begins on a day of its own.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
     pub fn starting_at(wall: Timestamp) -> Self {
-        Self {
-            wall_at_start: wall,
-            started: Instant::now(),
-        }
+        Self { wall_at_start: wall, started: Instant::now() }
     }
 
     /// The present moment; never goes back.
@@ -128,19 +118,12 @@ mod tests {
         clock.sleep_until(Timestamp(61_000)).await;
         assert_eq!(clock.now(), Timestamp(61_000));
         clock.sleep_until(Timestamp(5)).await;
-        assert_eq!(
-            clock.now(),
-            Timestamp(61_000),
-            "a moment that has passed costs no time"
-        );
+        assert_eq!(clock.now(), Timestamp(61_000), "a moment that has passed costs no time");
     }
 
     #[test]
     fn a_timestamp_reads_as_utc() {
-        assert_eq!(
-            Timestamp(1_480_000_000_123).to_string(),
-            "2016-11-24T15:06:40.123Z"
-        );
+        assert_eq!(Timestamp(1_480_000_000_123).to_string(), "2016-11-24T15:06:40.123Z");
         assert_eq!(Timestamp::NEVER.to_string(), "never");
     }
 

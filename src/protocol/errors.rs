@@ -150,9 +150,7 @@ impl Code {
         }
         let capitals = |rest: &[u8]| {
             !rest.is_empty()
-                && rest
-                    .iter()
-                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+                && rest.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
         };
         let digits = |rest: &[u8]| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit);
         let is_code = text.len() <= CODE_BYTES_MAX
@@ -230,34 +228,16 @@ mod tests {
     #[test]
     fn a_code_invented_later_is_kept_to_the_letter() {
         let code = Code::parse(b"ERROR_BRAND_NEW_2").unwrap();
-        assert_eq!(
-            (code.to_string().as_str(), code.reaction()),
-            ("ERROR_BRAND_NEW_2", Reaction::PollAgain)
-        );
-        assert_eq!(
-            Code::parse(b"ERROR: 1017").unwrap().reaction(),
-            Reaction::WaitOutBlock(600)
-        );
+        assert_eq!((code.to_string().as_str(), code.reaction()), ("ERROR_BRAND_NEW_2", Reaction::PollAgain));
+        assert_eq!(Code::parse(b"ERROR: 1017").unwrap().reaction(), Reaction::WaitOutBlock(600));
     }
 
     #[test]
     fn answers_are_not_taken_for_codes() {
-        for answer in [
-            "",
-            "ERROR_",
-            "ERROR_a",
-            "error",
-            "ERROR: ",
-            "OK|1",
-            "ERROR 500",
-            "click:1/2",
-        ] {
+        for answer in ["", "ERROR_", "ERROR_a", "error", "ERROR: ", "OK|1", "ERROR 500", "click:1/2"] {
             assert_eq!(Code::parse(answer.as_bytes()), None, "{answer}");
         }
-        assert_eq!(
-            Code::parse(format!("ERROR_{}", "A".repeat(58)).as_bytes()).map(|_| ()),
-            Some(())
-        );
+        assert_eq!(Code::parse(format!("ERROR_{}", "A".repeat(58)).as_bytes()).map(|_| ()), Some(()));
         assert_eq!(Code::parse(format!("ERROR_{}", "A".repeat(59)).as_bytes()), None);
     }
 }

@@ -48,11 +48,7 @@ pub struct Field {
 impl Field {
     #[must_use]
     pub fn text(name: &str, value: impl Into<Bytes>) -> Self {
-        Self {
-            name: name.to_owned(),
-            value: value.into(),
-            file: None,
-        }
+        Self { name: name.to_owned(), value: value.into(), file: None }
     }
 }
 
@@ -98,9 +94,7 @@ impl Form {
     /// The value of `name` without surrounding blanks, if it was sent and is not blank.
     #[must_use]
     pub fn word(&self, name: &str) -> Option<&[u8]> {
-        self.value(name)
-            .map(|value| value.trim_ascii())
-            .filter(|value| !value.is_empty())
+        self.value(name).map(|value| value.trim_ascii()).filter(|value| !value.is_empty())
     }
 
     /// Whether the switch `name` is `1`; every other value, `json=0` too, is off.
@@ -137,6 +131,11 @@ impl Form {
         self.fields.retain(keep);
     }
 
+    /// Puts `change`'s result in the place of each parameter; it must keep the names.
+    pub fn map_fields(&mut self, change: impl FnMut(Field) -> Field) {
+        self.fields = std::mem::take(&mut self.fields).into_iter().map(change).collect();
+    }
+
     fn take_urlencoded(&mut self, text: &[u8]) -> Result<(), FormError> {
         for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
@@ -144,11 +143,7 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let name = String::from_utf8_lossy(&url_decoded(name)).into_owned();
-            self.set(Field {
-                name,
-                value: url_decoded(value).into(),
-                file: None,
-            })?;
+            self.set(Field { name, value: url_decoded(value).into(), file: None })?;
         }
         Ok(())
     }
@@ -159,11 +154,7 @@ impl Form {
             serde_json::from_str(&text).map_err(|error| FormError::Json(error.to_string()))?;
         for (name, value) in object.0 {
             if let Some(value) = json_as_text(value) {
-                self.set(Field {
-                    name,
-                    value,
-                    file: None,
-                })?;
+                self.set(Field { name, value, file: None })?;
             }
         }
         Ok(())
@@ -176,12 +167,7 @@ impl Form {
         // found the body cut off.
         let cut_off = || FormError::Multipart("it ends too early".into());
         let malformed = |error: multer::Error| FormError::Multipart(error.to_string());
-        while let Some(part) = parts
-            .next_field()
-            .now_or_never()
-            .ok_or_else(cut_off)?
-            .map_err(malformed)?
-        {
+        while let Some(part) = parts.next_field().now_or_never().ok_or_else(cut_off)?.map_err(malformed)? {
             let Some(name) = part.name().map(str::to_owned) else {
                 continue;
             };
@@ -189,11 +175,7 @@ impl Form {
                 file_name: file_name.to_owned(),
                 content_type: part.content_type().map(ToString::to_string),
             });
-            let value = part
-                .bytes()
-                .now_or_never()
-                .ok_or_else(cut_off)?
-                .map_err(malformed)?;
+            let value = part.bytes().now_or_never().ok_or_else(cut_off)?.map_err(malformed)?;
             self.set(Field { name, value, file })?;
         }
         Ok(())
@@ -202,24 +184,15 @@ impl Form {
 
 /// The boundary that the first line of a multipart body shows.
 fn boundary_of(body: &[u8]) -> Option<String> {
-    let line = body
-        .strip_prefix(b"--")?
-        .split(|byte| *byte == b'\n')
-        .next()?
-        .trim_ascii_end();
+    let line = body.strip_prefix(b"--")?.split(|byte| *byte == b'\n').next()?.trim_ascii_end();
     // RFC 2046 allows 70 characters; a parameter name of an urlencoded body that starts with dashes has a `=`
     // and, being one line, no end of line.
     let is_one = !line.is_empty() && line.len() <= 200 && body.len() > line.len() + 2;
-    is_one
-        .then(|| std::str::from_utf8(line).ok().map(str::to_owned))
-        .flatten()
+    is_one.then(|| std::str::from_utf8(line).ok().map(str::to_owned)).flatten()
 }
 
 fn url_decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced).collect()
 }
 

@@ -52,7 +52,7 @@ impl ClientKey {
     /// A key that is configured as the 64 hexadecimal digits of its SHA-256.
     #[must_use]
     pub fn from_sha256_hex(hex: &str) -> Option<Self> {
-        if hex.len() != 64 || !hex.is_ascii() {
+        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         let mut digest = [0; 32];
@@ -79,12 +79,10 @@ impl fmt::Debug for ClientKey {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A captcha's id: the upstream's own, decimal (protocol.md 1: 10 and 11 digits are in use).
@@ -102,9 +100,7 @@ impl CaptchaId {
             return Err(ErrorCode::WrongIdFormat);
         }
         text.iter()
-            .try_fold(0_u64, |id, digit| {
-                id.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            })
+            .try_fold(0_u64, |id, digit| id.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
             .map(Self)
             .ok_or(ErrorCode::WrongCaptchaId)
     }
@@ -133,6 +129,7 @@ mod tests {
         let key = ClientKey::parse(b"fake-client-key-0000000000000001").unwrap();
         assert_eq!(ClientKey::from_sha256_hex(&key.sha256_hex()), Some(key));
         assert_eq!(ClientKey::from_sha256_hex("zz"), None);
+        assert_eq!(ClientKey::from_sha256_hex(&"+f".repeat(32)), None);
         assert_eq!(ClientKey::from_sha256_hex(&"é".repeat(32)), None);
         assert_eq!(format!("{key:?} {:?}", UpstreamKey::new("secret")), "*** ***");
     }
@@ -141,10 +138,7 @@ mod tests {
     fn ids_are_decimal_and_as_large_as_u64() {
         assert_eq!(CaptchaId::parse(b"51555263943"), Ok(CaptchaId(51_555_263_943)));
         assert_eq!(CaptchaId::parse(b"18446744073709551615"), Ok(CaptchaId(u64::MAX)));
-        assert_eq!(
-            CaptchaId::parse(b"18446744073709551616"),
-            Err(ErrorCode::WrongCaptchaId)
-        );
+        assert_eq!(CaptchaId::parse(b"18446744073709551616"), Err(ErrorCode::WrongCaptchaId));
         for malformed in [&b""[..], b"12a", b"-1", b"1 2", b"1.0"] {
             assert_eq!(CaptchaId::parse(malformed), Err(ErrorCode::WrongIdFormat));
         }

@@ -27,10 +27,8 @@ pub enum FirstLook {
 /// What an upload of the method must carry, as far as we can be certain (protocol.md 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// An image in `file` or `body`.
+    /// An image in `file` or `body`; a rotate captcha has more in `file_1`, `file_2` and so on.
     Image,
-    /// One or more images in `file`, `file_1`.. or `body`.
-    Images,
     /// An MP3 in `body` or `file`.
     Audio,
     /// Parameters only, or something we do not judge.
@@ -92,7 +90,7 @@ method_table! {
     Grid            = "grid",            "post base64",      Batch,     Image, Image;
     Canvas          = "canvas",          "post base64",      Batch,     Image, Image;
     Coordinates     = "coordinates",     "post base64",      Alone,     Image, Image;
-    Rotate          = "rotate",          "rotatecaptcha",    Alone,     Image, Images;
+    Rotate          = "rotate",          "rotatecaptcha",    Alone,     Image, Image;
     BoundingBox     = "bounding_box",    "bounding_box",     Alone,     Image, Parameters;
     Audio           = "audio",           "audio",            Batch,     Token, Audio;
     RecaptchaV2     = "recaptcha_v2",    "userrecaptcha",    Batch,     Token, Parameters;
@@ -201,10 +199,7 @@ mod tests {
         assert_eq!(of("method=textcaptcha&textcaptcha=2%2B2"), Method::Text);
         assert_eq!(of("method=post&recaptcha=1&file=x"), Method::Grid);
         assert_eq!(of("method=base64&recaptcha=1&canvas=1&body=x"), Method::Canvas);
-        assert_eq!(
-            of("method=base64&coordinatescaptcha=1&body=x"),
-            Method::Coordinates
-        );
+        assert_eq!(of("method=base64&coordinatescaptcha=1&body=x"), Method::Coordinates);
     }
 
     #[test]

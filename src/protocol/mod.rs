@@ -2,12 +2,20 @@
 //!
 //! Pure: no time, no IO. `protocol.md` sections are named where a rule comes from one.
 
+pub mod answer;
 pub mod errors;
 pub mod form;
 pub mod ids;
 pub mod methods;
+pub mod parameters;
+pub mod poll;
+pub mod reply;
+pub mod submit;
 
+pub use answer::{Answer, Solution};
 pub use errors::{Code, ErrorCode, Reaction};
 pub use form::{Field, Form, FormError};
 pub use ids::{CaptchaId, ClientKey, UpstreamKey};
 pub use methods::Method;
+pub use poll::{ResCall, Verdict};
+pub use submit::{Upload, WrongCall};

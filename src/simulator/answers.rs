@@ -54,25 +54,15 @@ pub struct Answer {
 
 impl Answer {
     fn text(plain: String) -> Self {
-        Self {
-            request: quoted(&plain),
-            plain,
-            extras: String::new(),
-        }
+        Self { request: quoted(&plain), plain, extras: String::new() }
     }
 
     /// JSON in both forms (protocol.md 3.4).
     fn object(members: &[(&str, serde_json::Value)]) -> Self {
-        let members: Vec<String> = members
-            .iter()
-            .map(|(name, value)| format!("{}:{value}", quoted(name)))
-            .collect();
+        let members: Vec<String> =
+            members.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
         let object = format!("{{{}}}", members.join(","));
-        Self {
-            plain: object.clone(),
-            request: object,
-            extras: String::new(),
-        }
+        Self { plain: object.clone(), request: object, extras: String::new() }
     }
 
     fn with(mut self, name: &str, value: &serde_json::Value) -> Self {
@@ -97,9 +87,7 @@ pub fn answer(upload: &Upload, form: &Form, piped: f64) -> Answer {
         Method::Image => Answer::text(image_text(file(0), form, piped)),
         Method::Audio => Answer::text(hex(&file(0)[..4])),
         Method::Text => {
-            let text = form
-                .value("textcaptcha")
-                .or_else(|| form.value("textinstructions"));
+            let text = form.value("textcaptcha").or_else(|| form.value("textinstructions"));
             Answer::text(hex(&digest(text.map_or(&[][..], |text| text))[..4]))
         }
         Method::Grid => {
@@ -120,16 +108,11 @@ pub fn answer(upload: &Upload, form: &Form, piped: f64) -> Answer {
         Method::BoundingBox => {
             let [a, b, c, d, ..] = file(0).map(u32::from);
             let (x_max, y_max) = (a + c, b + d);
-            Answer::text(format!(
-                r#"[{{"xMin":{a},"yMin":{b},"xMax":{x_max},"yMax":{y_max}}}]"#
-            ))
+            Answer::text(format!(r#"[{{"xMin":{a},"yMin":{b},"xMax":{x_max},"yMax":{y_max}}}]"#))
         }
         Method::Rotate => {
             let step = angle(form).unwrap_or_default();
-            let turns = upload
-                .files
-                .iter()
-                .map(|file| turn(digest(file), step).to_string());
+            let turns = upload.files.iter().map(|file| turn(digest(file), step).to_string());
             Answer::text(turns.collect::<Vec<_>>().join("|"))
         }
         method => token(method, form),
@@ -226,11 +209,8 @@ fn site_digest(form: &Form) -> [u8; 32] {
 }
 
 fn parameters_digest(form: &Form) -> [u8; 32] {
-    let mut fields: Vec<_> = form
-        .fields()
-        .iter()
-        .filter(|field| !NOT_HASHED.contains(&field.name.as_str()))
-        .collect();
+    let mut fields: Vec<_> =
+        form.fields().iter().filter(|field| !NOT_HASHED.contains(&field.name.as_str())).collect();
     fields.sort_by(|one, other| one.name.cmp(&other.name));
     let mut hash = Sha256::new();
     for (at, field) in fields.iter().enumerate() {

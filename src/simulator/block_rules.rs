@@ -116,10 +116,7 @@ impl BlockRules {
     /// The code that every call gets now: the running block that ends last.
     pub fn blocked(&mut self, now: Timestamp) -> Option<ErrorCode> {
         self.running.retain(|block| now < block.until);
-        self.running
-            .iter()
-            .max_by_key(|block| block.until)
-            .map(|block| block.code)
+        self.running.iter().max_by_key(|block| block.until).map(|block| block.code)
     }
 
     /// A call to in.php with the right key.
@@ -229,13 +226,7 @@ impl BlockRules {
     }
 
     fn record(&mut self, rule: ErrorCode, forced: bool, now: Timestamp) {
-        let block = Block {
-            rule: rule.as_str(),
-            since: now,
-            until: now + length(rule),
-            forced,
-            code: rule,
-        };
+        let block = Block { rule: rule.as_str(), since: now, until: now + length(rule), forced, code: rule };
         self.running.push(block.clone());
         if self.seen.len() == BLOCKS_KEPT {
             self.seen.pop_front();

@@ -119,13 +119,7 @@ pub struct Captchas {
 
 impl Captchas {
     pub const fn new(balance: Money, sums: CaptchaSums) -> Self {
-        Self {
-            known: BTreeMap::new(),
-            waiting: BinaryHeap::new(),
-            balance,
-            reserved: Money(0),
-            sums,
-        }
+        Self { known: BTreeMap::new(), waiting: BinaryHeap::new(), balance, reserved: Money(0), sums }
     }
 
     /// Lets the workers finish what is due, charges it, and forgets what is too old.
@@ -180,9 +174,7 @@ impl Captchas {
 
     /// A captcha that is not forgotten.
     pub fn known(&mut self, id: CaptchaId, now: Timestamp) -> Option<&mut Captcha> {
-        self.known
-            .get_mut(&id.0)
-            .filter(|captcha| !captcha.is_forgotten(now))
+        self.known.get_mut(&id.0).filter(|captcha| !captcha.is_forgotten(now))
     }
 
     /// All that are remembered, oldest first.
@@ -192,20 +184,13 @@ impl Captchas {
 
     /// A look at one captcha: writes down when, and gives what it shows. `is_lost`: the reply will not be read.
     pub fn look(&mut self, id: CaptchaId, is_lost: bool, now: Timestamp) -> Option<&Captcha> {
-        let captcha = self
-            .known
-            .get_mut(&id.0)
-            .filter(|captcha| !captcha.is_forgotten(now))?;
+        let captcha = self.known.get_mut(&id.0).filter(|captcha| !captcha.is_forgotten(now))?;
         captcha.looks += 1;
         match captcha.last_look_at.replace(now) {
             None => {
                 captcha.first_look_at = Some(now);
                 let after_ms = now.as_millis().saturating_sub(captcha.uploaded_at.as_millis());
-                let least = self
-                    .sums
-                    .first_look_min_ms
-                    .entry(captcha.method)
-                    .or_insert(after_ms);
+                let least = self.sums.first_look_min_ms.entry(captcha.method).or_insert(after_ms);
                 *least = after_ms.min(*least);
             }
             Some(before) => {

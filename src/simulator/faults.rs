@@ -22,8 +22,7 @@ pub struct FaultPoint {
 
 impl FaultPoint {
     fn is_on(self, endpoint: Endpoint) -> bool {
-        self.endpoint
-            .map_or_else(|| self.kind.is_natural_on(endpoint), |only| only == endpoint)
+        self.endpoint.map_or_else(|| self.kind.is_natural_on(endpoint), |only| only == endpoint)
     }
 }
 
@@ -105,11 +104,8 @@ pub struct Faults {
 
 impl Faults {
     pub fn new(switches: &BTreeMap<FaultPoint, Rate>, seed: u64) -> Self {
-        let mut faults = Self {
-            armed: Vec::new(),
-            random: Random::new(seed, "faults"),
-            struck: BTreeMap::new(),
-        };
+        let mut faults =
+            Self { armed: Vec::new(), random: Random::new(seed, "faults"), struck: BTreeMap::new() };
         faults.switch(switches);
         faults
     }
@@ -148,10 +144,7 @@ impl Faults {
 
     /// How often each fault struck.
     pub fn struck(&self) -> BTreeMap<String, u64> {
-        self.struck
-            .iter()
-            .map(|(kind, count)| (kind.to_string(), *count))
-            .collect()
+        self.struck.iter().map(|(kind, count)| (kind.to_string(), *count)).collect()
     }
 
     /// Forgets how often each struck; "next N" is not begun anew.

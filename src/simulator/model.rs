@@ -99,11 +99,7 @@ impl Model {
             block_log,
             faults: self.faults.struck(),
             pingback_addresses: self.pingbacks.clone(),
-            prices: self
-                .prices
-                .iter()
-                .map(|(method, price)| (method.label(), *price))
-                .collect(),
+            prices: self.prices.iter().map(|(method, price)| (method.label(), *price)).collect(),
         }
     }
 
@@ -208,10 +204,7 @@ impl Model {
         if let Err(code) = self.check_key(form) {
             self.rules.wrong_key(now);
             // The call that completes the ban is the first to see it; 1004's goes by unnoticed.
-            let banned = self
-                .rules
-                .blocked(now)
-                .filter(|code| *code == ErrorCode::IpBanned);
+            let banned = self.rules.blocked(now).filter(|code| *code == ErrorCode::IpBanned);
             return Err(banned.unwrap_or(code));
         }
         if endpoint == Endpoint::InPhp {
@@ -271,10 +264,7 @@ impl Model {
 }
 
 fn prices(seed: u64) -> BTreeMap<Method, Money> {
-    Method::ALL
-        .iter()
-        .map(|method| (*method, solving::price(*method, seed)))
-        .collect()
+    Method::ALL.iter().map(|method| (*method, solving::price(*method, seed))).collect()
 }
 
 #[cfg(test)]

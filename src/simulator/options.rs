@@ -90,9 +90,7 @@ impl Switches {
 }
 
 fn fault(text: &str) -> Result<(FaultPoint, Rate), Malformed> {
-    let (point, rate) = text
-        .split_once('=')
-        .ok_or_else(|| Malformed::new(text, "KIND=RATE"))?;
+    let (point, rate) = text.split_once('=').ok_or_else(|| Malformed::new(text, "KIND=RATE"))?;
     Ok((point.parse()?, rate.parse()?))
 }
 
@@ -122,14 +120,7 @@ mod tests {
 
     #[test]
     fn faults_repeat_and_times_can_be_given_in_milliseconds() {
-        let arguments = [
-            "--fault",
-            "html=0.1",
-            "--fault",
-            "hang@res=1/20",
-            "--solve-time-ms",
-            "5-9",
-        ];
+        let arguments = ["--fault", "html=0.1", "--fault", "hang@res=1/20", "--solve-time-ms", "5-9"];
         let scenario = parsed(&arguments).unwrap().switches.scenario().unwrap();
         assert_eq!(scenario.faults.len(), 2);
         assert_eq!(scenario.solve_times.to_string(), "5-9");
@@ -137,13 +128,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for wrong in [
-            "--fault=html",
-            "--fault=htm=1",
-            "--fault=html=2",
-            "--solve-times=soon",
-            "--balance=-1",
-        ] {
+        for wrong in ["--fault=html", "--fault=htm=1", "--fault=html=2", "--solve-times=soon", "--balance=-1"]
+        {
             assert!(parsed(&[wrong]).is_err(), "{wrong}");
         }
         assert!(parsed(&["--key=short"]).unwrap().switches.scenario().is_err());

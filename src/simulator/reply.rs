@@ -65,11 +65,7 @@ impl Say {
     }
 
     pub fn value(plain: String, request: String) -> Self {
-        Self::Value {
-            plain,
-            request,
-            extras: String::new(),
-        }
+        Self::Value { plain, request, extras: String::new() }
     }
 
     /// The reply in the form that the call asked for.
@@ -90,12 +86,7 @@ impl Say {
             status: 200,
             content_type,
             header_acao: form.is_on("header_acao"),
-            body: if form.is_on("debug_dump") {
-                dump(form) + &body
-            } else {
-                body
-            }
-            .into(),
+            body: if form.is_on("debug_dump") { dump(form) + &body } else { body }.into(),
             fault: None,
         }
     }

@@ -81,10 +81,7 @@ impl Default for Scenario {
             slots: 1_000,
             balance: Money(1_000 * 100_000),
             faults: BTreeMap::new(),
-            slow_ms: Span {
-                min_ms: 2_000,
-                max_ms: 10_000,
-            },
+            slow_ms: Span { min_ms: 2_000, max_ms: 10_000 },
             piped_answers: 0.0,
             block_rules: true,
             batch_counts_as: BatchCountsAs::Both,
@@ -111,15 +108,9 @@ impl Scenario {
         let is_fraction = |value: f64| (0.0..=1.0).contains(&value);
         let bounds = [
             (self.key.0.len() == KEY_SYMBOLS, "key: it must have 32 symbols"),
-            (
-                self.time_scale > 0.0 && self.time_scale <= 1_000.0,
-                "time_scale: above 0, at most 1000",
-            ),
+            (self.time_scale > 0.0 && self.time_scale <= 1_000.0, "time_scale: above 0, at most 1000"),
             (is_fraction(self.piped_answers), "piped_answers: 0 to 1"),
-            (
-                self.no_slot_ratio_window_ms > 0,
-                "no_slot_ratio_window_ms: above 0",
-            ),
+            (self.no_slot_ratio_window_ms > 0, "no_slot_ratio_window_ms: above 0"),
             (self.wrong_keys_for_ban > 0, "wrong_keys_for_ban: above 0"),
         ];
         match bounds.into_iter().find(|(holds, _)| !holds) {
@@ -176,9 +167,7 @@ mod tests {
         assert_eq!((broken.slots, broken.faults.len()), (3, 2));
         let healing = broken.merged(&json!({"faults": {"hang": null}})).unwrap();
         assert_eq!((healing.slots, healing.faults.len()), (3, 1));
-        let healed = healing
-            .merged(&json!({"faults": null, "slots": null, "solve_times": null}))
-            .unwrap();
+        let healed = healing.merged(&json!({"faults": null, "slots": null, "solve_times": null})).unwrap();
         assert_eq!(healed, Scenario::default());
     }
 

@@ -85,19 +85,11 @@ impl Simulator {
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .bind(listen)?;
-        let address = server
-            .addrs()
-            .first()
-            .copied()
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Self {
-            address,
-            shared,
-            server: handle,
-        })
+        Ok(Self { address, shared, server: handle })
     }
 
     /// Where it listens.

@@ -18,10 +18,7 @@ pub enum SolveTimes {
     Between(Span),
 }
 
-const FAST: Span = Span {
-    min_ms: 50,
-    max_ms: 200,
-};
+const FAST: Span = Span { min_ms: 50, max_ms: 200 };
 
 /// Spread of the real times: the logarithm's deviation. Two thirds lie within a factor of 1.4 of the median.
 const SPREAD: f64 = 0.35;
@@ -97,9 +94,8 @@ mod tests {
 
     fn drawn(method: Method) -> Vec<u128> {
         let mut random = Random::new(3, "test");
-        let mut times: Vec<_> = (0..1_000)
-            .map(|_| SolveTimes::Real.draw(method, 1.0, &mut random).as_millis())
-            .collect();
+        let mut times: Vec<_> =
+            (0..1_000).map(|_| SolveTimes::Real.draw(method, 1.0, &mut random).as_millis()).collect();
         times.sort_unstable();
         times
     }
@@ -107,18 +103,8 @@ mod tests {
     #[test]
     fn real_images_take_5_to_20_seconds_and_tokens_15_to_60() {
         let (images, tokens) = (drawn(Method::Image), drawn(Method::RecaptchaV2));
-        assert!(
-            images[50] > 4_500 && images[950] < 20_000,
-            "{} {}",
-            images[50],
-            images[950]
-        );
-        assert!(
-            tokens[50] > 14_000 && tokens[950] < 60_000,
-            "{} {}",
-            tokens[50],
-            tokens[950]
-        );
+        assert!(images[50] > 4_500 && images[950] < 20_000, "{} {}", images[50], images[950]);
+        assert!(tokens[50] > 14_000 && tokens[950] < 60_000, "{} {}", tokens[50], tokens[950]);
     }
 
     #[test]

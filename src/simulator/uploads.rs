@@ -47,9 +47,7 @@ impl Upload {
         };
         match method {
             Method::Audio => check_audio(form, &files)?,
-            _ => files
-                .iter()
-                .try_for_each(|file| check_image(file, image_max_bytes))?,
+            _ => files.iter().try_for_each(|file| check_image(file, image_max_bytes))?,
         }
         check_extensions(form)?;
         check_parameters(method, form)?;
@@ -86,15 +84,8 @@ fn decoded(text: &[u8]) -> Result<Bytes, ErrorCode> {
     } else {
         text
     };
-    let symbols: Vec<u8> = text
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    BASE64
-        .decode(symbols)
-        .map(Bytes::from)
-        .map_err(|_| ErrorCode::Upload)
+    let symbols: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64.decode(symbols).map(Bytes::from).map_err(|_| ErrorCode::Upload)
 }
 
 fn check_image(image: &[u8], max_bytes: usize) -> Result<(), ErrorCode> {
@@ -124,21 +115,14 @@ fn check_audio(form: &Form, files: &[Bytes]) -> Result<(), ErrorCode> {
 
 /// The picture with instructions comes as a file or as base64.
 fn check_instructions(form: &Form) -> Result<(), ErrorCode> {
-    let Some(field) = form
-        .field("imginstructions")
-        .filter(|field| !field.value.is_empty())
-    else {
+    let Some(field) = form.field("imginstructions").filter(|field| !field.value.is_empty()) else {
         return Ok(());
     };
     let size = match &field.file {
         Some(_) => field.value.len(),
         None => decoded(&field.value)?.len(),
     };
-    if size > INSTRUCTIONS_MAX_BYTES {
-        Err(ErrorCode::TooBigCaptchaFilesize)
-    } else {
-        Ok(())
-    }
+    if size > INSTRUCTIONS_MAX_BYTES { Err(ErrorCode::TooBigCaptchaFilesize) } else { Ok(()) }
 }
 
 /// A file name without an extension says nothing; one with a foreign extension is refused.
@@ -149,11 +133,8 @@ fn check_extensions(form: &Form) -> Result<(), ErrorCode> {
         extension.is_none_or(|extension| known.iter().any(|one| extension.eq_ignore_ascii_case(one)))
     };
     let is_captcha = |name: &str| name == "file" || name.starts_with("file_");
-    let mut labels = form
-        .fields()
-        .iter()
-        .filter(|field| is_captcha(&field.name))
-        .filter_map(|field| field.file.as_ref());
+    let mut labels =
+        form.fields().iter().filter(|field| is_captcha(&field.name)).filter_map(|field| field.file.as_ref());
     if Method::of(form) == Method::Audio || labels.all(|label| is_image(&label.file_name)) {
         Ok(())
     } else {
@@ -171,12 +152,9 @@ const fn required(method: Method) -> &'static [&'static str] {
         | Method::Prosopo
         | Method::Yandex => &["sitekey"],
         Method::Funcaptcha => &["publickey"],
-        Method::Keycaptcha => &[
-            "s_s_c_user_id",
-            "s_s_c_session_id",
-            "s_s_c_web_server_sign",
-            "s_s_c_web_server_sign2",
-        ],
+        Method::Keycaptcha => {
+            &["s_s_c_user_id", "s_s_c_session_id", "s_s_c_web_server_sign", "s_s_c_web_server_sign2"]
+        }
         Method::Geetest => &["gt", "challenge"],
         Method::GeetestV4 | Method::Lemin => &["captcha_id"],
         Method::Capy => &["captchakey"],
@@ -192,10 +170,7 @@ const fn required(method: Method) -> &'static [&'static str] {
 }
 
 fn check_parameters(method: Method, form: &Form) -> Result<(), ErrorCode> {
-    let is_recaptcha = matches!(
-        method,
-        Method::RecaptchaV2 | Method::RecaptchaCookies | Method::RecaptchaV3
-    );
+    let is_recaptcha = matches!(method, Method::RecaptchaV2 | Method::RecaptchaCookies | Method::RecaptchaV3);
     if is_recaptcha {
         let key = form.value("googlekey").ok_or(ErrorCode::WrongGoogleKey)?;
         if key.is_empty() || key.iter().any(u8::is_ascii_whitespace) {
@@ -212,28 +187,17 @@ fn check_parameters(method: Method, form: &Form) -> Result<(), ErrorCode> {
     if !required.iter().all(is_sent) || angle(form).is_none() {
         return Err(ErrorCode::BadParameters);
     }
-    if method == Method::Text
-        && form
-            .word("textcaptcha")
-            .or(form.word("textinstructions"))
-            .is_none()
-    {
+    if method == Method::Text && form.word("textcaptcha").or(form.word("textinstructions")).is_none() {
         return Err(ErrorCode::BadParameters);
     }
-    if form.word("proxy").is_none_or(is_proxy) {
-        Ok(())
-    } else {
-        Err(ErrorCode::ProxyFormat)
-    }
+    if form.word("proxy").is_none_or(is_proxy) { Ok(()) } else { Err(ErrorCode::ProxyFormat) }
 }
 
 /// `host:port`, with `login:password@` before it or not.
 fn is_proxy(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let address = text.rsplit_once('@').map_or(&*text, |(_, address)| address);
-    address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// The angle of one click in degrees, 40 unless given; nothing when it is no number of a circle.

@@ -16,10 +16,7 @@ pub struct Malformed {
 
 impl Malformed {
     pub fn new(text: &str, expected: &'static str) -> Self {
-        Self {
-            text: text.to_owned(),
-            expected,
-        }
+        Self { text: text.to_owned(), expected }
     }
 }
 
@@ -71,12 +68,8 @@ impl FromStr for Money {
             return Err(malformed());
         }
         let dollars: i64 = dollars.parse().map_err(|_| malformed())?;
-        let rest: i64 = format!("{rest:0<MONEY_PLACES$}")
-            .parse()
-            .map_err(|_| malformed())?;
-        let whole = dollars
-            .checked_mul(MONEY_UNITS)
-            .and_then(|units| units.checked_add(rest));
+        let rest: i64 = format!("{rest:0<MONEY_PLACES$}").parse().map_err(|_| malformed())?;
+        let whole = dollars.checked_mul(MONEY_UNITS).and_then(|units| units.checked_add(rest));
         whole.map(Self).ok_or_else(malformed)
     }
 }

@@ -5,11 +5,7 @@ fn decoded(query: &str, body: &[u8]) -> Form {
 }
 
 fn text<'a>(form: &'a Form, name: &str) -> &'a str {
-    std::str::from_utf8(
-        form.value(name)
-            .unwrap_or_else(|| panic!("{name} is missing in {form:?}")),
-    )
-    .unwrap()
+    std::str::from_utf8(form.value(name).unwrap_or_else(|| panic!("{name} is missing in {form:?}"))).unwrap()
 }
 
 #[test]
@@ -23,10 +19,7 @@ fn a_query_alone_with_a_stray_ampersand() {
 #[test]
 fn query_and_body_are_merged_and_the_body_wins() {
     let form = decoded("json=0&key=query", b"json=1&method=post");
-    assert_eq!(
-        (text(&form, "json"), text(&form, "key"), text(&form, "method")),
-        ("1", "query", "post")
-    );
+    assert_eq!((text(&form, "json"), text(&form, "key"), text(&form, "method")), ("1", "query", "post"));
 }
 
 #[test]
@@ -51,33 +44,20 @@ fn json_is_known_by_its_first_byte_and_its_values_become_text() {
     );
     assert!(form.is_on("json") && form.is_on("invisible") && !form.is_on("enterprise"));
     assert_eq!(form.value("proxy"), None);
-    assert_eq!(
-        (text(&form, "min_score"), text(&form, "data")),
-        ("0.30", r#"{"blob":"x"}"#)
-    );
-    assert_eq!(
-        (text(&form, "json_cookies"), text(&form, "text")),
-        ("[1, 2]", "я\"")
-    );
+    assert_eq!((text(&form, "min_score"), text(&form, "data")), ("0.30", r#"{"blob":"x"}"#));
+    assert_eq!((text(&form, "json_cookies"), text(&form, "text")), ("[1, 2]", "я\""));
     assert_eq!((text(&form, "id"), text(&form, "key")), ("51555263943", "k"));
 }
 
 #[test]
 fn json_that_is_damaged_is_an_error() {
     for body in [&b"{"[..], br#"{"a":}"#, br#"{"a":1} trailing"#] {
-        assert!(matches!(
-            Form::decode("", &Bytes::copy_from_slice(body)),
-            Err(FormError::Json(_))
-        ));
+        assert!(matches!(Form::decode("", &Bytes::copy_from_slice(body)), Err(FormError::Json(_))));
     }
 }
 
-const BOUNDARIES: &[&str] = &[
-    "----WebKitFormBoundary7MA4YWxkTrZu0gW",
-    "---------- 11/23/2026 12:33:01 PM",
-    "x",
-    "'()+_,-./:=?",
-];
+const BOUNDARIES: &[&str] =
+    &["----WebKitFormBoundary7MA4YWxkTrZu0gW", "---------- 11/23/2026 12:33:01 PM", "x", "'()+_,-./:=?"];
 
 #[test]
 fn multipart_is_known_by_its_first_line_whatever_the_boundary() {
@@ -90,18 +70,11 @@ fn multipart_is_known_by_its_first_line_whatever_the_boundary() {
              Content-Type: image/png\r\n\r\n\u{1}\r\n--\u{2}\r\n--{boundary}--\r\n"
         );
         let form = decoded("key=k", body.as_bytes());
-        assert_eq!(
-            (text(&form, "method"), text(&form, "data[blob]")),
-            ("post", "blob=1&x"),
-            "{boundary}"
-        );
+        assert_eq!((text(&form, "method"), text(&form, "data[blob]")), ("post", "blob=1&x"), "{boundary}");
         let file = form.field("file_1").unwrap();
         assert_eq!(&file.value[..], b"\x01\r\n--\x02");
         assert_eq!(file.file.as_ref().unwrap().file_name, "a b.png");
-        assert_eq!(
-            file.file.as_ref().unwrap().content_type.as_deref(),
-            Some("image/png")
-        );
+        assert_eq!(file.file.as_ref().unwrap().content_type.as_deref(), Some("image/png"));
     }
 }
 
@@ -110,10 +83,7 @@ fn a_truncated_multipart_body_is_an_error() {
     let whole = b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nvalue\r\n--b--\r\n";
     for length in [10, 30, 55, whole.len() - 7] {
         let cut = Bytes::copy_from_slice(&whole[..length]);
-        assert!(
-            matches!(Form::decode("", &cut), Err(FormError::Multipart(_))),
-            "{length}"
-        );
+        assert!(matches!(Form::decode("", &cut), Err(FormError::Multipart(_))), "{length}");
     }
 }
 
@@ -124,16 +94,8 @@ fn an_urlencoded_body_that_begins_with_dashes_is_not_multipart() {
 
 #[test]
 fn as_many_parameters_as_allowed_and_one_more() {
-    let pairs = |count: usize| {
-        (0..count)
-            .map(|n| format!("p{n}=1"))
-            .collect::<Vec<_>>()
-            .join("&")
-    };
-    assert_eq!(
-        decoded("", pairs(PARAMETERS_MAX).as_bytes()).fields().len(),
-        PARAMETERS_MAX
-    );
+    let pairs = |count: usize| (0..count).map(|n| format!("p{n}=1")).collect::<Vec<_>>().join("&");
+    assert_eq!(decoded("", pairs(PARAMETERS_MAX).as_bytes()).fields().len(), PARAMETERS_MAX);
     let over = Form::decode("", &pairs(PARAMETERS_MAX + 1).into());
     assert_eq!(over, Err(FormError::TooManyParameters));
 }

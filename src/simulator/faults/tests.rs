@@ -1,10 +1,8 @@
 use super::*;
 
 fn faults(switches: &[(&str, &str)], seed: u64) -> Faults {
-    let switches = switches
-        .iter()
-        .map(|(point, rate)| (point.parse().unwrap(), rate.parse().unwrap()))
-        .collect();
+    let switches =
+        switches.iter().map(|(point, rate)| (point.parse().unwrap(), rate.parse().unwrap())).collect();
     Faults::new(&switches, seed)
 }
 
@@ -38,14 +36,8 @@ fn a_rate_is_a_probability_or_every_nth_or_the_next_few() {
     for wrong in ["1.01", "-0.1", "1/0", "NaN", "next", "often"] {
         assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
     }
-    assert_eq!(
-        strikes(&mut faults(&[("html", "1/3")], 1), Endpoint::ResPhp, 7),
-        "..x..x."
-    );
-    assert_eq!(
-        strikes(&mut faults(&[("html", "next 2")], 1), Endpoint::ResPhp, 4),
-        "xx.."
-    );
+    assert_eq!(strikes(&mut faults(&[("html", "1/3")], 1), Endpoint::ResPhp, 7), "..x..x.");
+    assert_eq!(strikes(&mut faults(&[("html", "next 2")], 1), Endpoint::ResPhp, 4), "xx..");
 }
 
 #[test]

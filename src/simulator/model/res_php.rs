@@ -52,26 +52,17 @@ impl Model {
             plain = format!("{plain}|{}", captcha.price);
             extras = format!(r#"{extras},"price":"{}""#, captcha.price);
         }
-        Say::Value {
-            plain,
-            request: answer.request.clone(),
-            extras,
-        }
+        Say::Value { plain, request: answer.request.clone(), extras }
     }
 
     /// Pieces joined by a bar, without `OK|`, in the order of the ids; failures are pieces too (protocol.md 3.3). No
     /// source shows a price in a batch, so `get2` looks like `get` here.
     fn batch(&mut self, form: &Form, is_lost: bool, now: Timestamp) -> Say {
         let ids = form.word("ids").unwrap_or_default();
-        let mut pieces: Vec<String> = ids
-            .split(|byte| *byte == b',')
-            .map(|id| self.piece(id, is_lost, now))
-            .collect();
+        let mut pieces: Vec<String> =
+            ids.split(|byte| *byte == b',').map(|id| self.piece(id, is_lost, now)).collect();
         self.counts.batches += 1;
-        self.counts.batch_max = self
-            .counts
-            .batch_max
-            .max(u64::try_from(pieces.len()).unwrap_or(u64::MAX));
+        self.counts.batch_max = self.counts.batch_max.max(u64::try_from(pieces.len()).unwrap_or(u64::MAX));
         let is_short = |kind| kind == FaultKind::ShortBatch;
         if pieces.len() > 1 && self.faults.strike(Endpoint::ResPhp, is_short).is_some() {
             self.shorten(&mut pieces);
@@ -167,8 +158,7 @@ impl Model {
         let Some(address) = form.word("addr") else {
             return Say::Code(ErrorCode::BadParameters);
         };
-        self.pingbacks
-            .retain(|known| address != b"all" && known.as_bytes() != address);
+        self.pingbacks.retain(|known| address != b"all" && known.as_bytes() != address);
         Say::word("OK")
     }
 }

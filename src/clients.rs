@@ -1,0 +1,133 @@
+//! The internal callers: who they are, and what was set for each.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::config::{AuthMode, Config};
+use crate::metrics::{Metrics, PollCounters};
+use crate::protocol::errors::ErrorCode;
+use crate::protocol::ids::ClientKey;
+
+/// The client that everybody is when `auth.mode` is `open`.
+pub const OPEN_CLIENT: &str = "open";
+
+/// One internal caller.
+#[derive(Debug)]
+pub struct Client {
+    pub name: Arc<str>,
+    /// Its share of the upload queue, relative to others'.
+    pub weight: u32,
+    /// How long its polls may wait for an answer.
+    pub poll_hold: Duration,
+    pub polls: PollCounters,
+    /// Smooths its uploads at the door. A token bucket lets burst + rate through in one window, so it guards no block
+    /// rule.
+    limiter: Option<DefaultDirectRateLimiter>,
+}
+
+impl Client {
+    /// Whether one more upload is within the client's `rate`.
+    ///
+    /// # Errors
+    /// How long the client should wait before the next.
+    pub fn check_rate(&self) -> Result<(), Duration> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        limiter.check().map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
+    }
+}
+
+/// Finds the client that a key belongs to.
+#[derive(Debug)]
+pub struct Clients {
+    by_key: HashMap<ClientKey, Arc<Client>>,
+    open: Option<Arc<Client>>,
+}
+
+impl Clients {
+    #[must_use]
+    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+        let client = |name: &str, weight, rate: Option<f64>, hold: Option<Duration>| {
+            Arc::new(Client {
+                name: Arc::from(name),
+                weight,
+                poll_hold: hold.unwrap_or(config.polling.hold),
+                polls: metrics.poll_counters(name),
+                limiter: rate.and_then(limiter),
+            })
+        };
+        let mut by_key = HashMap::new();
+        for settings in &config.clients {
+            let client = client(&settings.name, settings.weight, settings.rate, settings.hold);
+            by_key.extend(settings.keys.iter().map(|key| (*key, Arc::clone(&client))));
+        }
+        let is_open = config.auth.mode == AuthMode::Open;
+        Self { by_key, open: is_open.then(|| client(OPEN_CLIENT, 1, None, None)) }
+    }
+
+    /// The client whose key this is.
+    ///
+    /// # Errors
+    /// `ERROR_WRONG_USER_KEY` for what has not the form of a key, `ERROR_KEY_DOES_NOT_EXIST` for an unknown one.
+    pub fn find(&self, key: Option<&[u8]>) -> Result<&Arc<Client>, ErrorCode> {
+        if let Some(open) = &self.open {
+            return Ok(open);
+        }
+        let key = ClientKey::parse(key.unwrap_or_default())?;
+        self.by_key.get(&key).ok_or(ErrorCode::KeyDoesNotExist)
+    }
+}
+
+/// At most `rate` uploads a second, and a second's worth at once.
+fn limiter(rate: f64) -> Option<DefaultDirectRateLimiter> {
+    let period = Duration::try_from_secs_f64(1.0 / rate).ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate is positive and bounded"
+    )]
+    let burst = NonZeroU32::new(rate.ceil() as u32)?;
+    Some(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"fake-client-key-0000000000000001";
+
+    fn clients(change: impl FnOnce(&mut Config)) -> Clients {
+        let mut config = Config::default();
+        let keys = vec![ClientKey::parse(KEY).unwrap()];
+        config.clients = vec![crate::config::Client { name: "team-a".into(), keys, ..Default::default() }];
+        change(&mut config);
+        Clients::new(&config, &Metrics::default())
+    }
+
+    #[test]
+    fn a_key_leads_to_its_client_and_no_other_key_does() {
+        let clients = clients(|_| {});
+        assert_eq!(&*clients.find(Some(KEY)).unwrap().name, "team-a");
+        let unknown =
+            clients.find(Some(b"fake-client-key-0000000000000002")).map(|client| client.name.clone());
+        assert_eq!(unknown, Err(ErrorCode::KeyDoesNotExist));
+        assert_eq!(clients.find(None).map(|client| client.name.clone()), Err(ErrorCode::WrongUserKey));
+    }
+
+    #[test]
+    fn everybody_is_one_client_when_the_door_is_open() {
+        let clients = clients(|config| config.auth.mode = AuthMode::Open);
+        assert_eq!(&*clients.find(Some(b"anything")).unwrap().name, OPEN_CLIENT);
+    }
+
+    #[test]
+    fn a_rate_lets_a_seconds_worth_through_and_not_one_more() {
+        let clients = clients(|config| config.clients[0].rate = Some(3.0));
+        let client = clients.find(Some(KEY)).unwrap();
+        assert_eq!((0..4).filter(|_| client.check_rate().is_ok()).count(), 3);
+    }
+}

@@ -1,0 +1,193 @@
+//! What needs more than one setting to be judged, and what is allowed but hardly ever meant.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix_web::http::Uri;
+
+use super::faults::Problem;
+use super::reading::Reading;
+use super::sections::AuthMode;
+use super::values::StoreUrl;
+use super::{Client, Config, table};
+use crate::protocol::ids::ClientKey;
+
+/// Below this the upstream may block the account; httpx-based clients give a call up after as long.
+const FIVE_SECONDS: Duration = Duration::from_secs(5);
+
+/// Adds the faults between settings.
+pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
+    listeners(config, reading);
+    only_one(reading, &["upstream.key", "upstream.key_file"]);
+    if !sandbox {
+        required(reading, &["upstream.key", "upstream.key_file"]);
+    }
+    clients(config, reading, sandbox);
+}
+
+fn listeners(config: &Config, reading: &mut Reading) {
+    let listen = &config.listen;
+    let tls = ["listen.tls", "listen.tls_cert", "listen.tls_key"];
+    if tls.iter().any(|name| reading.place(name).is_some()) {
+        for name in tls {
+            required(reading, &[name]);
+        }
+    }
+    let listeners = [
+        ("listen.clients", Some(listen.clients)),
+        ("listen.admin", Some(listen.admin)),
+        ("listen.tls", listen.tls),
+    ];
+    for (index, (name, address)) in listeners.iter().enumerate() {
+        let fixed = address.filter(|address| address.port() != 0);
+        let taken = listeners[..index].iter().find(|(_, other)| fixed.is_some() && *other == fixed);
+        match taken {
+            Some((other, _)) if reading.place(name).is_none() => repeated(reading, "address", other, name),
+            Some((other, _)) => repeated(reading, "address", name, other),
+            None => {}
+        }
+    }
+    if config.auth.mode == AuthMode::Open {
+        for (name, address) in [listeners[0], listeners[2]] {
+            if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
+                let problem = Problem::Unfit {
+                    found: format!("\"{address}\""),
+                    expected: "a loopback address, because auth.mode is \"open\" and takes any key"
+                        .to_owned(),
+                };
+                let place = reading.place_for(name);
+                reading.faults.add(&place, name, problem);
+            }
+        }
+    }
+}
+
+fn clients(config: &Config, reading: &mut Reading, sandbox: bool) {
+    let numbers = reading.client_numbers();
+    let mode_in_doubt = reading.faults.iter().any(|fault| fault.setting == "auth.mode");
+    let need_one = !sandbox && !mode_in_doubt && config.auth.mode == AuthMode::Keys;
+    if need_one && numbers.is_empty() {
+        let expected = "[[client]], one for each client, or auth.mode = \"open\"".to_owned();
+        let place = reading.place_for("client.0.name");
+        reading.faults.add(&place, "client", Problem::Missing { expected });
+    }
+    let mut taken = Taken::default();
+    for (index, (number, client)) in numbers.into_iter().zip(&config.clients).enumerate() {
+        let setting = format!("client.{number}");
+        if number != index {
+            let place = reading.place_for(&format!("{setting}.name"));
+            let problem = Problem::Unfit {
+                found: format!("number {number}"),
+                expected: format!("{index}: clients are numbered from 0 without gaps"),
+            };
+            reading.faults.add(&place, &setting, problem);
+        }
+        one_client(client, &setting, reading, &mut taken);
+    }
+}
+
+/// What clients before this one have, and the setting that says so.
+#[derive(Default)]
+struct Taken<'c> {
+    names: HashMap<&'c str, String>,
+    keys: HashMap<ClientKey, String>,
+}
+
+fn one_client<'c>(client: &'c Client, setting: &str, reading: &mut Reading, taken: &mut Taken<'c>) {
+    let name_setting = format!("{setting}.name");
+    required(reading, &[&name_setting]);
+    if !client.name.is_empty() {
+        match taken.names.get(client.name.as_str()) {
+            Some(other) => repeated(reading, "name", &name_setting, other),
+            None => drop(taken.names.insert(&client.name, name_setting)),
+        }
+    }
+    let key_settings = ["key", "key_sha256", "key_file"].map(|name| format!("{setting}.{name}"));
+    let key_settings = key_settings.each_ref().map(String::as_str);
+    only_one(reading, &key_settings);
+    required(reading, &key_settings);
+    let given = key_settings.into_iter().find(|name| reading.place(name).is_some());
+    let Some(key_setting) = given else {
+        return;
+    };
+    for key in &client.keys {
+        match taken.keys.get(key) {
+            Some(other) => repeated(reading, "key", key_setting, other),
+            None => drop(taken.keys.insert(*key, key_setting.to_owned())),
+        }
+    }
+}
+
+/// One of the settings `names` has to be there; the first is the one that the fault names.
+fn required(reading: &mut Reading, names: &[&str]) {
+    if names.iter().all(|name| reading.place(name).is_none()) {
+        let expected = table::find(names[0]).map_or_else(String::new, |setting| setting.accepts.words());
+        let place = reading.place_for(names[0]);
+        reading.faults.add(&place, names[0], Problem::Missing { expected });
+    }
+}
+
+/// The settings `names` are ways to say the same thing.
+fn only_one(reading: &mut Reading, names: &[&str]) {
+    let given: Vec<&str> = names.iter().copied().filter(|name| reading.place(name).is_some()).collect();
+    if let [first, others @ ..] = given.as_slice() {
+        for name in others {
+            let place = reading.place_for(name);
+            let problem = Problem::Both { other: (*first).to_owned(), place: reading.place_for(first) };
+            reading.faults.add(&place, name, problem);
+        }
+    }
+}
+
+fn repeated(reading: &mut Reading, what: &'static str, name: &str, other: &str) {
+    let problem = Problem::Repeated { what, other: other.to_owned(), place: reading.place_for(other) };
+    let place = reading.place_for(name);
+    reading.faults.add(&place, name, problem);
+}
+
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |is_so: bool, text: String| {
+        if is_so {
+            warnings.push(text);
+        }
+    };
+    let polling = &config.polling;
+    for (name, time) in [("interval", polling.interval), ("first_look", polling.first_look)] {
+        warn(
+            time < FIVE_SECONDS,
+            format!(
+                "polling.{name} is {time:?}: below 5s is only for a simulator; the real upstream blocks accounts for it"
+            ),
+        );
+    }
+    warn(
+        config.store.url == StoreUrl::Memory,
+        "store.url is \"memory:\": NOTHING SURVIVES A RESTART, captchas that were paid for are lost"
+            .to_owned(),
+    );
+    warn(
+        sends_in_the_clear(&config.upstream.url),
+        "upstream.url is plain http to another machine: the account's key can be read on the way".to_owned(),
+    );
+    let own = |client: &Client| client.hold.map(|hold| (format!("hold of client {}", client.name), hold));
+    let holds = [("polling.hold".to_owned(), polling.hold), ("uploads.hold".to_owned(), config.uploads.hold)];
+    for (name, hold) in holds.into_iter().chain(config.clients.iter().filter_map(own)) {
+        warn(
+            hold >= FIVE_SECONDS,
+            format!("{name} is {hold:?}: httpx-based clients give up a call after 5s"),
+        );
+    }
+    warnings
+}
+
+fn sends_in_the_clear(url: &str) -> bool {
+    let Ok(url) = url.parse::<Uri>() else {
+        return false;
+    };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_local =
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    url.scheme_str() == Some("http") && !is_local
+}

@@ -1,0 +1,195 @@
+//! The sections of the settings as the rest of the program reads them, with their defaults.
+//!
+//! A field's meaning and bounds are its row in [`SETTINGS`](super::SETTINGS), not said a second time here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use serde::{Deserialize, Serialize};
+
+use super::values::{self, StoreUrl};
+use crate::protocol::ids::{ClientKey, UpstreamKey};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    pub clients: SocketAddr,
+    pub admin: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            clients: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            tls: None,
+            tls_cert: None,
+            tls_key: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamSettings {
+    /// Scheme, host and path, without a slash at the end.
+    #[serde(deserialize_with = "values::upstream_url")]
+    pub url: String,
+    #[serde(with = "values::upstream_key", skip_serializing_if = "Option::is_none")]
+    pub key: Option<UpstreamKey>,
+    #[serde(with = "compact::required")]
+    pub timeout: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            url: "https://2captcha.com".to_owned(),
+            key: None,
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Polling {
+    #[serde(with = "compact::required")]
+    pub interval: Duration,
+    #[serde(with = "compact::required")]
+    pub first_look: Duration,
+    #[serde(with = "compact::required")]
+    pub first_look_token: Duration,
+    pub max_ids: usize,
+    #[serde(with = "compact::required")]
+    pub hold: Duration,
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            first_look: Duration::from_secs(5),
+            first_look_token: Duration::from_secs(15),
+            max_ids: 100,
+            hold: Duration::from_secs(4),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uploads {
+    #[serde(with = "compact::required")]
+    pub hold: Duration,
+    pub queue_max: usize,
+    pub queue_bytes_max: u64,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self { hold: Duration::from_secs(3), queue_max: 10_000, queue_bytes_max: 256 << 20 }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    pub url: StoreUrl,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    pub mode: AuthMode,
+}
+
+/// Who is a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Whoever brings a configured key.
+    #[default]
+    Keys,
+    /// Whoever gets here, with any key, all as one client: a sidecar.
+    Open,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    /// An `EnvFilter` directive string.
+    #[serde(deserialize_with = "values::log_level")]
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, level: "info".to_owned() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Pretty,
+    Json,
+}
+
+/// How long one upstream reply serves everybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    #[serde(with = "compact::required")]
+    pub balance: Duration,
+    #[serde(with = "compact::required")]
+    pub stats: Duration,
+    #[serde(with = "compact::required")]
+    pub load: Duration,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            balance: Duration::from_secs(30),
+            stats: Duration::from_mins(5),
+            load: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Client {
+    #[serde(deserialize_with = "values::client_name")]
+    pub name: String,
+    /// From `key`, `key_sha256` or `key_file`: one, or two while rotating.
+    #[serde(rename = "key_sha256", with = "values::client_keys")]
+    pub keys: Vec<ClientKey>,
+    pub weight: u32,
+    /// Calls per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    #[serde(with = "compact::optional", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+}
+
+/// What a `[[client]]` is before its own settings; a name and a key are required.
+impl Default for Client {
+    fn default() -> Self {
+        Self { name: String::new(), keys: Vec::new(), weight: 1, rate: None, hold: None }
+    }
+}

@@ -1,0 +1,210 @@
+//! The settings table: every setting once, with its bounds and its doc. Its default is `impl Default`'s.
+
+use std::time::Duration;
+
+use super::Config;
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// `section.name`; a client's own are `client.name`.
+    pub name: &'static str,
+    pub accepts: Accepts,
+    /// A TOML value for the reference file where there is no default.
+    pub example: &'static str,
+    pub doc: &'static str,
+}
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Accepts {
+    /// A length of time, such as `5s`, bounds included.
+    Time(Duration, Duration),
+    /// A whole number, bounds included.
+    Count(u64, u64),
+    /// A number above zero, up to and including this.
+    Above0UpTo(u32),
+    /// What these words say; its type in `sections` or `values` checks it.
+    Text(&'static str),
+    /// The same, of which no fault ever shows the value.
+    Secret(&'static str),
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SEC: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_mins(1);
+const ADDRESS: Accepts = Accepts::Text(r#"an address with a port, such as "127.0.0.1:8080""#);
+const HOLD: Accepts = Accepts::Time(Duration::ZERO, MIN);
+const REUSE: Accepts = Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(60));
+const LOOK: Accepts = Accepts::Time(Duration::ZERO, MIN.saturating_mul(5));
+/// What a client's name has to be.
+pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores";
+/// TOML's largest integer.
+const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
+
+const fn row(name: &'static str, accepts: Accepts, example: &'static str, doc: &'static str) -> Setting {
+    Setting { name, accepts, example, doc }
+}
+
+/// Every setting, in the order of the reference file.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    row("listen.clients", ADDRESS, "", "Where clients call: in.php, res.php, load.php and the JSON API. Port 0: any free one."),
+    row("listen.admin", ADDRESS, "", "Where /metrics, /healthz, /readyz and the status page are."),
+    row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
+    row("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
+    row("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
+
+    row("upstream.url", Accepts::Text("an http or https URL without user, query and fragment"), "", "The solver service, or another capgate."),
+    row("upstream.key", Accepts::Secret("32 symbols"), r#""…""#, "The account's key. It goes to the upstream and nowhere else."),
+    row("upstream.key_file", Accepts::Text("the path of a file with 32 symbols in it"), r#""/run/secrets/upstream-key""#, "The file with the account's key, instead of `key`."),
+    row("upstream.timeout", Accepts::Time(SEC, MIN.saturating_mul(5)), "", "The longest an upstream call may take."),
+    row("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
+
+    row("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
+    row("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
+    row("polling.first_look_token", LOOK, "", "The same for methods that are answered with a token."),
+    row("polling.max_ids", Accepts::Count(1, 1000), "", "How many captchas one upstream call may look at; the number in use is found out and is often lower."),
+    row("polling.hold", HOLD, "", "A client's poll waits this long for an answer that is not there yet; 0s: never."),
+
+    row("uploads.hold", HOLD, "", "An upload waits this long for its turn before ERROR_NO_SLOT_AVAILABLE."),
+    row("uploads.queue_max", Accepts::Count(1, UNBOUNDED), "", "How many uploads may wait at once, of all clients together."),
+    row("uploads.queue_bytes_max", Accepts::Count(1, UNBOUNDED), "", "How many bytes the waiting uploads may have together."),
+
+    row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
+
+    row("auth.mode", Accepts::Text(r#""keys" or "open""#), "", "keys: each client has its own. open: any key is taken as one client; for a sidecar, loopback listeners only."),
+
+    row("log.format", Accepts::Text(r#""pretty" or "json""#), "", "One line of text or one JSON object for each log line."),
+    row("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
+
+    row("cache.balance", REUSE, "", "How long one balance reply serves everybody."),
+    row("cache.stats", REUSE, "", "The same for statistics."),
+    row("cache.load", REUSE, "", "The same for the service's load."),
+
+    row("client.name", Accepts::Text(CLIENT_NAME), r#""team-a""#, "The client's label in metrics, logs and reports."),
+    row("client.key", Accepts::Secret("a key of 32 symbols, or a list of up to two"), r#""…""#, "The client's key; two while rotating."),
+    row("client.key_sha256", Accepts::Secret("64 hexadecimal digits, or a list of up to two such texts"), r#""…""#, "The same as SHA-256 digests, instead of `key`; `capgate new-key` prints it."),
+    row("client.key_file", Accepts::Text("the path of a file with 32 symbols in it, or a list of up to two"), r#""/run/secrets/team-a""#, "The same as files with one key each, instead of `key`."),
+    row("client.weight", Accepts::Count(1, 1000), "", "The client's share where uploads have to wait for their turn."),
+    row("client.rate", Accepts::Above0UpTo(1_000_000), "10.0", "How many calls a second the client may make; without it: no limit."),
+    row("client.hold", HOLD, r#""4s""#, "polling.hold for this client."),
+];
+
+/// The row for a setting's full name, `client.0.name` for a client's.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    let numbered = name.starts_with("client.");
+    let unnumbered = without_number(name);
+    let is_it = |setting: &&Setting| setting.name == unnumbered && (unnumbered != name) == numbered;
+    SETTINGS.iter().find(is_it)
+}
+
+/// A client's number as it is written: without sign and leading zeros, so that no client has two names.
+pub(super) fn client_number(part: &str) -> Option<usize> {
+    part.parse().ok().filter(|number: &usize| number.to_string() == part)
+}
+
+/// Whether settings begin with this name and a dot.
+pub(super) fn is_section(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.section() == name)
+}
+
+/// The known name that is most like an unknown one, if any is; a section's for one without a dot.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let name = without_number(name);
+    let known = |setting: &Setting| {
+        if name.contains('.') { setting.name } else { setting.section() }
+    };
+    SETTINGS
+        .iter()
+        .map(|setting| (known(setting), strsim::jaro_winkler(known(setting), &name)))
+        .filter(|(_, likeness)| *likeness > 0.8)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(known, _)| known)
+}
+
+/// `client.name` for `client.0.name`.
+fn without_number(name: &str) -> String {
+    let after_number = |rest: &str| {
+        let (number, short_name) = rest.split_once('.')?;
+        client_number(number).map(|_| format!("client.{short_name}"))
+    };
+    let client = name.strip_prefix("client.").and_then(after_number);
+    client.unwrap_or_else(|| name.to_owned())
+}
+
+impl Setting {
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The name within its section.
+    pub fn short_name(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, name)| name)
+    }
+
+    /// The default as TOML, where there is one.
+    pub fn default_value(&self) -> Option<toml::Value> {
+        let defaults = if self.section() == "client" {
+            toml::Value::try_from(super::Client::default())
+        } else {
+            toml::Value::try_from(Config::default())
+        };
+        let defaults = defaults.ok()?;
+        let section = defaults.get(self.section()).unwrap_or(&defaults);
+        let absent = self.section() == "client" && self.required();
+        section.get(self.short_name()).filter(|_| !absent).cloned()
+    }
+
+    /// Whether a client is incomplete without it.
+    fn required(&self) -> bool {
+        matches!(self.short_name(), "name" | "key_sha256")
+    }
+}
+
+impl Accepts {
+    /// What a fault and the README say is expected.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Time(min, max) => format!("a time from {} to {}, such as \"5s\"", short(*min), short(*max)),
+            Self::Count(min, UNBOUNDED) => format!("a whole number from {min}"),
+            Self::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Above0UpTo(max) => format!("a number above 0, up to {max}"),
+            Self::Text(words) | Self::Secret(words) => (*words).to_owned(),
+        }
+    }
+
+    /// Whether `value`, which has the right type, is within the bounds.
+    pub(super) fn allows(&self, value: &toml::Value) -> bool {
+        match self {
+            Self::Time(min, max) => value
+                .as_str()
+                .and_then(|text| text.parse::<jiff::SignedDuration>().ok())
+                .and_then(|time| Duration::try_from(time).ok())
+                .is_some_and(|time| (*min..=*max).contains(&time)),
+            Self::Count(min, max) => value
+                .as_integer()
+                .and_then(|count| u64::try_from(count).ok())
+                .is_some_and(|count| (*min..=*max).contains(&count)),
+            Self::Above0UpTo(max) => {
+                let number = value.as_float().or_else(|| value.to_string().parse().ok());
+                number.is_some_and(|number| number > 0.0 && number <= f64::from(*max))
+            }
+            Self::Text(_) | Self::Secret(_) => true,
+        }
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self, Self::Count(..) | Self::Above0UpTo(_))
+    }
+
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+}
+
+/// A length of time as the file has it: `5m`.
+fn short(time: Duration) -> String {
+    let signed = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
+    format!("{signed:#}")
+}

@@ -1,0 +1,106 @@
+//! Every row of the settings table.
+
+use super::*;
+
+#[test]
+fn each_bound_holds_at_its_limit_and_one_over() {
+    const MS: Duration = Duration::from_millis(1);
+    for setting in SETTINGS {
+        let ok = |value: &str| with(setting.name, value).map(drop);
+        match setting.accepts {
+            Accepts::Time(min, max) => {
+                let text = |time: Duration| format!("\"{}ms\"", time.as_millis());
+                assert_eq!(ok(&text(min)), Ok(()));
+                assert_eq!(ok(&text(max)), Ok(()));
+                assert!(ok(&text(max + MS)).is_err(), "{}", setting.name);
+                let under = min.checked_sub(MS).map_or("\"-1ms\"".to_owned(), text);
+                assert!(ok(&under).is_err(), "{}", setting.name);
+            }
+            Accepts::Count(min, max) => {
+                assert_eq!(ok(&min.to_string()), Ok(()));
+                assert_eq!(ok(&max.to_string()), Ok(()));
+                assert!(ok(&(min - 1).to_string()).is_err(), "{}", setting.name);
+                assert!(ok(&(max + 1).to_string()).is_err(), "{}", setting.name);
+            }
+            Accepts::Above0UpTo(max) => {
+                for good in ["0.001".to_owned(), "1".to_owned(), max.to_string()] {
+                    assert_eq!(ok(&good), Ok(()));
+                }
+                for bad in ["0", "-1", "nan", "inf", "1000000.5"] {
+                    assert!(ok(bad).is_err(), "{bad}");
+                }
+            }
+            Accepts::Text(_) | Accepts::Secret(_) => assert!(ok("1").is_err(), "{}", setting.name),
+        }
+    }
+}
+
+#[test]
+fn texts_hold_to_their_form() {
+    let long = |length: usize| format!("\"{}\"", "a".repeat(length));
+    let right = [
+        ("upstream.url", "\"http://127.0.0.1:8080/api/\""),
+        ("upstream.url", "\"http://[::1]:80\""),
+        ("upstream.key", &long(32)),
+        ("store.url", "\"sqlite:/var/lib/capgate.db\""),
+        ("log.level", "\"warn,capgate::driver=trace\""),
+        ("log.format", "\"json\""),
+        ("client.name", &long(64)),
+        ("client.key", &format!("[\"{CLIENT}\", \"{OTHER}\"]")),
+        ("client.key_sha256", &long(64)),
+        ("listen.clients", "\"[::]:0\""),
+    ];
+    for (name, value) in right {
+        assert_eq!(with(name, value).map(drop), Ok(()), "{name} {value}");
+    }
+    let wrong = [
+        ("upstream.url", "\"2captcha.com\""),
+        ("upstream.url", "\"ftp://2captcha.com\""),
+        ("upstream.url", "\"https://2captcha.com/?key=1\""),
+        ("upstream.url", "\"https://2captcha.com/#a\""),
+        ("upstream.key", &long(33)),
+        ("upstream.key", &long(31)),
+        ("store.url", "\"sqlite:\""),
+        ("store.url", "\"sqlite::memory:\""),
+        ("store.url", "\"sqlite://capgate.db\""),
+        ("store.url", "\"memory\""),
+        ("log.level", "\"\""),
+        ("log.level", "\"capgate=loud\""),
+        ("log.format", "\"xml\""),
+        ("auth.mode", "\"none\""),
+        ("client.name", &long(65)),
+        ("client.name", "\"\""),
+        ("client.key", "[]"),
+        ("client.key", &format!("[\"{CLIENT}\", \"{OTHER}\", \"{UPSTREAM}\"]")),
+        ("client.key_sha256", &long(63)),
+        ("client.weight", "99999999999999999999"),
+        ("polling.hold", "\"5\""),
+    ];
+    for (name, value) in wrong {
+        assert!(with(name, value).is_err(), "{name} {value}");
+    }
+    assert_eq!(with("upstream.url", "\"http://gw/api/\"").unwrap().upstream.url, "http://gw/api");
+}
+
+#[test]
+fn the_reference_file_holds_every_setting_at_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/capgate.toml");
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, reference_file()).unwrap();
+    }
+    let file = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(file, reference_file(), "UPDATE_README=1 rewrites deploy/capgate.toml");
+    assert_eq!(load(&file, &[]).unwrap().effective(), Config::default().effective());
+    for setting in SETTINGS {
+        let is_default = setting.default_value().is_some();
+        assert_ne!(is_default, !setting.example.is_empty(), "{}: a default or an example", setting.name);
+    }
+}
+
+#[test]
+fn the_settings_table_has_a_line_for_each_setting_in_four_columns() {
+    let table = settings_table();
+    assert_eq!(table.lines().count(), SETTINGS.len() + 2);
+    assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
+    assert!(table.contains("| `polling.interval` | `\"5s\"` |"), "{table}");
+}

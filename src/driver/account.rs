@@ -1,0 +1,173 @@
+//! Balance, statistics and load: one upstream call serves everybody who asks, and for a while those who ask later.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::future::Cache;
+
+use super::gate::{Gate, Verdict};
+use crate::clock::Clock;
+use crate::config;
+use crate::engine::refusal::{CallKind as Asked, Ended};
+use crate::metrics::{CallOutcome, Metrics};
+use crate::protocol::errors::Code;
+use crate::protocol::reply::{Told, read_told};
+use crate::upstream::{Call, UpstreamError};
+
+/// Longest wait for the upstream's reply: httpx-based clients give up a call after 5 s.
+const WAIT_MAX: Duration = Duration::from_millis(4_500);
+/// How long a failure serves everybody: a dead page costs one call in this time.
+const FAILURE_KEPT: Duration = Duration::from_secs(10);
+/// How long the last good reply stands in for a failed call.
+const LAST_GOOD_KEPT: Duration = Duration::from_mins(15);
+/// Most replies that are remembered; statistics have one for each day that is asked for.
+const REPLIES_MAX: u64 = 400;
+/// Most bytes of statistics or load that are kept and passed on.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is asked about the account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    Balance,
+    /// Statistics of a day, `YYYY-MM-DD`.
+    Stats(String),
+    Load,
+}
+
+impl Question {
+    fn call(&self) -> Call {
+        match self {
+            Self::Balance => Call::Balance,
+            Self::Stats(date) => Call::Stats { date: date.clone() },
+            Self::Load => Call::Load,
+        }
+    }
+
+    /// Statistics and load are pages whose content we do not judge; a balance is a number.
+    fn read(&self, body: &bytes::Bytes) -> Result<String, Failure> {
+        if *self == Self::Balance {
+            return match read_told(body) {
+                Told::Text(text) if text.parse::<f64>().is_ok() => Ok(text),
+                Told::Code(code) => Err(Failure::Code(code)),
+                Told::Text(_) | Told::Garbage => Err(Failure::NoAnswer("the upstream's reply is no balance")),
+            };
+        }
+        let text = String::from_utf8_lossy(body.trim_ascii()).into_owned();
+        if let Some(code) = Code::parse(text.as_bytes()) {
+            return Err(Failure::Code(code));
+        }
+        let head = text.get(..64).unwrap_or(&text).to_ascii_lowercase();
+        let is_page = text.is_empty() || head.starts_with("<!doctype html") || head.starts_with("<html");
+        if is_page || text.len() > PAGE_BYTES_MAX {
+            return Err(Failure::NoAnswer("the upstream's reply is an error page"));
+        }
+        Ok(text)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("the upstream answered {0}")]
+    Code(Code),
+    #[error("{0}")]
+    NoAnswer(&'static str),
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    reply: Result<Arc<str>, Failure>,
+    serves: Duration,
+}
+
+struct ByKept;
+
+impl Expiry<Question, Kept> for ByKept {
+    fn expire_after_create(&self, _: &Question, kept: &Kept, _: Instant) -> Option<Duration> {
+        Some(kept.serves)
+    }
+}
+
+/// Answers questions about the account from a cache.
+#[derive(Clone, Debug)]
+pub struct Account {
+    clock: Clock,
+    gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
+    serves: config::Cache,
+    replies: Cache<Question, Kept>,
+    last_good: Cache<Question, Arc<str>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Account {
+    /// Calls run on the present runtime.
+    #[must_use]
+    pub fn new(clock: Clock, gate: Arc<Gate>, metrics: Arc<Metrics>, serves: config::Cache) -> Self {
+        let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
+        let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
+        let runtime = tokio::runtime::Handle::current();
+        Self { clock, gate, metrics, serves, replies, last_good, runtime }
+    }
+
+    /// The answer to `question`: from the cache, or from one call for all who wait for it.
+    ///
+    /// # Errors
+    /// [`Failure`] when the upstream does not tell and has not told in the last 15 minutes.
+    pub async fn ask(&self, question: Question) -> Result<Arc<str>, Failure> {
+        let account = self.clone();
+        let asked = question.clone();
+        // A task of its own: whoever gives up waiting takes the call away from nobody.
+        let fetch = self.runtime.spawn(async move {
+            let reply = account.replies.get_with(asked.clone(), account.fetch(&asked)).await.reply;
+            if let Ok(text) = &reply {
+                account.last_good.insert(asked, Arc::clone(text)).await;
+            }
+            reply
+        });
+        let reply = tokio::select! {
+            reply = fetch => reply.unwrap_or(Err(Failure::NoAnswer("the gateway is stopping"))),
+            () = self.clock.sleep(WAIT_MAX) => Err(Failure::NoAnswer("the upstream does not answer")),
+        };
+        match reply {
+            Err(failure) => self.last_good.get(&question).await.ok_or(failure),
+            reply => reply,
+        }
+    }
+
+    async fn fetch(&self, question: &Question) -> Kept {
+        let reply = self.fetch_once(question).await.map(Arc::from);
+        let serves = match (&reply, question) {
+            (Err(_), _) => FAILURE_KEPT,
+            (Ok(_), Question::Balance) => self.serves.balance,
+            (Ok(_), Question::Stats(_)) => self.serves.stats,
+            (Ok(_), Question::Load) => self.serves.load,
+        };
+        Kept { reply, serves }
+    }
+
+    async fn fetch_once(&self, question: &Question) -> Result<String, Failure> {
+        let call = question.call();
+        let ticket = self.gate.admit(Asked::Balance).map_err(|refusal| {
+            self.metrics.refused(call.kind(), refusal.why.label());
+            Failure::NoAnswer("calls to the upstream wait; see the gateway's state")
+        })?;
+        let reply = self.gate.send(ticket, call, |body| {
+            let reply = question.read(body);
+            let verdict = match &reply {
+                Ok(_) => Verdict { outcome: CallOutcome::Done, ended: Ended::Done },
+                Err(Failure::Code(code)) => {
+                    Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+                }
+                Err(Failure::NoAnswer(_)) => Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown },
+            };
+            (reply, verdict)
+        });
+        match reply.await {
+            Ok(reply) => reply,
+            Err(UpstreamError::NotSent(_)) => Err(Failure::NoAnswer("the upstream cannot be reached")),
+            Err(_) => Err(Failure::NoAnswer("the upstream does not answer")),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The captchas that clients may ask for, and their answers: the map that polls read.
+//!
+//! A poll takes one shard's read lock for a look-up and touches nothing else: no queue, no other task, no upstream.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::polling::LIFETIME;
+use crate::protocol::answer::Solution;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::Method;
+use crate::protocol::poll::Verdict;
+
+/// What is known of a captcha's price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Price {
+    /// Nobody asked.
+    Unasked,
+    Asked,
+    /// Known, or known not to be told.
+    Settled,
+}
+
+/// How far a client's report of a captcha has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// On its way to the upstream.
+    Sending,
+    Recorded(Verdict),
+}
+
+/// A captcha that a client may ask for.
+#[derive(Debug)]
+struct Kept {
+    owner: Arc<str>,
+    method: Method,
+    uploaded_at: Timestamp,
+    solution: Option<Arc<Solution>>,
+    price: Price,
+    report: Option<Report>,
+    /// Made by the first poll that waits.
+    changed: Option<watch::Sender<()>>,
+}
+
+impl Kept {
+    fn is_open_to(&self, owner: &str, now: Timestamp) -> bool {
+        *self.owner == *owner && now < self.uploaded_at + LIFETIME
+    }
+}
+
+/// What a poll finds.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Unknown, another client's, or too old: nothing tells which.
+    Nothing,
+    NotReady,
+    /// Solved, and the price that the client asks for is still to come; `is_new` if nobody asked for it before.
+    PriceMissing {
+        is_new: bool,
+        is_solved: bool,
+        method: Method,
+        uploaded_at: Timestamp,
+    },
+    Solved(Arc<Solution>),
+}
+
+/// A captcha as the driver sees it.
+#[derive(Clone, Debug)]
+pub struct Owned {
+    pub owner: Arc<str>,
+    pub method: Method,
+    pub uploaded_at: Timestamp,
+}
+
+/// The captchas of the last 15 minutes.
+#[derive(Debug)]
+pub struct Answers {
+    clock: Clock,
+    kept: DashMap<CaptchaId, Kept>,
+    /// In the order of their uploads, for forgetting them.
+    by_age: Mutex<VecDeque<(Timestamp, CaptchaId)>>,
+}
+
+impl Answers {
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, kept: DashMap::new(), by_age: Mutex::default() }
+    }
+
+    /// A captcha was accepted. False when the id is taken by one that is not too old: the upstream gave it twice.
+    pub fn add(
+        &self,
+        id: CaptchaId,
+        owner: Arc<str>,
+        method: Method,
+        uploaded_at: Timestamp,
+        solution: Option<Solution>,
+        report: Option<Verdict>,
+    ) -> bool {
+        let kept = Kept {
+            owner,
+            method,
+            uploaded_at,
+            price: if solution.as_ref().is_some_and(|solution| solution.price.is_some()) {
+                Price::Settled
+            } else {
+                Price::Unasked
+            },
+            solution: solution.map(Arc::new),
+            report: report.map(Report::Recorded),
+            changed: None,
+        };
+        let is_live = |old: &Kept| self.clock.now() < old.uploaded_at + LIFETIME;
+        match self.kept.entry(id) {
+            dashmap::Entry::Occupied(old) if is_live(old.get()) => return false,
+            dashmap::Entry::Occupied(mut old) => {
+                old.insert(kept);
+            }
+            dashmap::Entry::Vacant(free) => {
+                free.insert(kept);
+            }
+        }
+        self.by_age.lock().unwrap_or_else(PoisonError::into_inner).push_back((uploaded_at, id));
+        true
+    }
+
+    /// What `owner`'s poll of `id` is told.
+    #[must_use]
+    pub fn find(&self, id: CaptchaId, owner: &str, with_price: bool) -> Found {
+        let Some(kept) = self.kept.get(&id).filter(|kept| kept.is_open_to(owner, self.clock.now())) else {
+            return Found::Nothing;
+        };
+        let price_missing = |is_new| Found::PriceMissing {
+            is_new,
+            is_solved: kept.solution.is_some(),
+            method: kept.method,
+            uploaded_at: kept.uploaded_at,
+        };
+        match (&kept.solution, kept.price) {
+            (Some(solution), _) if !with_price || solution.answer.is_failed() => {
+                Found::Solved(Arc::clone(solution))
+            }
+            (Some(solution), Price::Settled) => Found::Solved(Arc::clone(solution)),
+            (_, Price::Unasked) if with_price => price_missing(true),
+            (Some(_), _) => price_missing(false),
+            (None, _) => Found::NotReady,
+        }
+    }
+
+    /// The client asks for the price: true for the first who does.
+    pub fn ask_price(&self, id: CaptchaId) -> bool {
+        let Some(mut kept) = self.kept.get_mut(&id) else { return false };
+        let is_first = kept.price == Price::Unasked;
+        if is_first {
+            kept.price = Price::Asked;
+        }
+        is_first
+    }
+
+    /// Resolves when something about `id` changes after this call.
+    #[must_use]
+    pub fn changes(&self, id: CaptchaId) -> Option<watch::Receiver<()>> {
+        let mut kept = self.kept.get_mut(&id)?;
+        Some(kept.changed.get_or_insert_with(|| watch::channel(()).0).subscribe())
+    }
+
+    /// The answer is known. None when the captcha is forgotten, or had an answer already, which stays.
+    pub fn solve(&self, id: CaptchaId, solution: Solution) -> Option<Owned> {
+        self.change(id, |kept| {
+            if kept.solution.is_some() {
+                return false;
+            }
+            if solution.price.is_some() {
+                kept.price = Price::Settled;
+            }
+            kept.solution = Some(Arc::new(solution));
+            true
+        })
+    }
+
+    /// The price is known, or known not to be told.
+    pub fn price(&self, id: CaptchaId, price: Option<String>) {
+        self.change(id, |kept| {
+            if let Some(solution) = &kept.solution {
+                kept.solution = Some(Arc::new(Solution { price, ..Solution::clone(solution) }));
+            }
+            kept.price = Price::Settled;
+            true
+        });
+    }
+
+    /// What is known of a captcha, whoever owns it.
+    #[must_use]
+    pub fn owned(&self, id: CaptchaId) -> Option<Owned> {
+        self.change(id, |_| true)
+    }
+
+    fn change(&self, id: CaptchaId, change: impl FnOnce(&mut Kept) -> bool) -> Option<Owned> {
+        let mut kept = self.kept.get_mut(&id)?;
+        if !change(&mut kept) {
+            return None;
+        }
+        // Whoever waited has been told; the next to wait makes a channel of its own.
+        if kept.solution.is_some() {
+            kept.changed = None;
+        }
+        Some(Owned { owner: Arc::clone(&kept.owner), method: kept.method, uploaded_at: kept.uploaded_at })
+    }
+
+    /// Reserves the report of `owner`'s captcha.
+    ///
+    /// # Errors
+    /// None when there is no such captcha, else how far the report that exists has come.
+    pub fn begin_report(&self, id: CaptchaId, owner: &str) -> Result<(), Option<Report>> {
+        let now = self.clock.now();
+        let mut kept = self.kept.get_mut(&id).filter(|kept| kept.is_open_to(owner, now)).ok_or(None)?;
+        if kept.report.is_some() {
+            return Err(kept.report);
+        }
+        kept.report = Some(Report::Sending);
+        Ok(())
+    }
+
+    /// The report was recorded as this verdict, or came to nothing and may be made again.
+    pub fn end_report(&self, id: CaptchaId, verdict: Option<Verdict>) {
+        if let Some(mut kept) = self.kept.get_mut(&id) {
+            kept.report = verdict.map(Report::Recorded);
+        }
+    }
+
+    /// Forgets what was uploaded before `moment`.
+    pub fn forget(&self, uploaded_before: Timestamp) {
+        let mut by_age = self.by_age.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, id)) = by_age.pop_front_if(|(uploaded_at, _)| *uploaded_at < uploaded_before) {
+            self.kept.remove_if(&id, |_, kept| kept.uploaded_at < uploaded_before);
+        }
+    }
+
+    /// Captchas that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! Hands changes to the store, and remembers whether it takes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::metrics::Metrics;
+use crate::store::{Change, Store, StoreError};
+
+/// The way to the store.
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    is_down: AtomicBool,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("is_down", &self.is_down).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self { store, metrics, is_down: AtomicBool::new(false) }
+    }
+
+    /// Makes `change` durable.
+    ///
+    /// # Errors
+    /// When it was not kept; it is logged and counted here.
+    pub async fn commit(&self, change: Change) -> Result<(), StoreError> {
+        let result = self.store.commit(change).await;
+        let was_down = self.is_down.swap(result.is_err(), Ordering::AcqRel);
+        match &result {
+            Err(error) => {
+                self.metrics.store_failed();
+                if !was_down {
+                    tracing::error!(%error, "the store does not take changes; nothing more is bought until it does");
+                }
+            }
+            Ok(()) if was_down => tracing::info!("the store takes changes again"),
+            Ok(()) => {}
+        }
+        result
+    }
+
+    /// Makes `change` durable if it can; for what a restart would learn again.
+    pub async fn keep(&self, change: Change) {
+        // Logged and counted in `commit`.
+        let _ = self.commit(change).await;
+    }
+
+    /// Whether the last change was not kept.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,235 @@
+//! Decisions carried out. The server asks the [`Driver`]; nothing else in the program talks to the upstream.
+//!
+//! | file | what it carries out |
+//! | --- | --- |
+//! | `submitter` | uploads, each in its turn |
+//! | `poller` | looks at captchas that are due |
+//! | `answers` | the map that clients' polls read |
+//! | `account` | balance, statistics, load |
+//! | `reports`, `pingbacks` | what clients say about captchas and addresses |
+//! | `recovery` | the start, and forgetting |
+//! | `gate` | asks admission, calls, settles |
+//! | `keeper` | hands changes to the store |
+
+pub mod account;
+pub mod answers;
+pub mod gate;
+pub mod keeper;
+pub mod pingbacks;
+pub mod poller;
+pub mod recovery;
+pub mod reports;
+pub mod submitter;
+
+use std::sync::Arc;
+
+use crate::clients::Client;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::admission::{Admission, Past};
+use crate::engine::fair_queue::{QueueLimit, QueueLimits};
+use crate::engine::limits::Limits;
+use crate::engine::polling::Timing;
+use crate::engine::refusal;
+use crate::metrics::{Metrics, UploadOutcome};
+use crate::protocol::errors::Code;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::submit::{Upload, WrongCall};
+use crate::store::{Store, StoreError};
+use crate::upstream::Upstream;
+use account::Account;
+use answers::{Answers, Found};
+use gate::Gate;
+use keeper::Keeper;
+use pingbacks::Pingbacks;
+use poller::Poller;
+use reports::Reports;
+use submitter::{Submitter, Tools};
+
+/// Why an upload got no id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Wrong by every reading of the documentation; no upstream call.
+    Wrong(WrongCall),
+    /// The upstream's own code, and its explanation.
+    Upstream {
+        code: Code,
+        text: Option<String>,
+    },
+    /// Its turn did not come in time, for this reason.
+    NotNow(refusal::Refusal),
+    /// Its turn did not come in time, because of those before it.
+    NotInTime,
+    QueueFull(QueueLimit),
+    /// The client uploads faster than its `rate`.
+    TooFast,
+    /// Sent, and no reply that could be read: it may have been taken.
+    Unknown,
+    /// What cannot be remembered is not bought.
+    StoreDown,
+    Stopping,
+}
+
+impl Refusal {
+    fn outcome(&self) -> UploadOutcome {
+        match self {
+            Self::Wrong(_) => UploadOutcome::RefusedHere,
+            Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
+            Self::NotNow(_) | Self::NotInTime | Self::QueueFull(_) | Self::TooFast | Self::Stopping => {
+                UploadOutcome::NotInTime
+            }
+            Self::Unknown => UploadOutcome::Unknown,
+            Self::StoreDown => UploadOutcome::StoreDown,
+        }
+    }
+}
+
+/// Everything that the server can ask for.
+#[derive(Debug)]
+pub struct Driver {
+    pub clock: Clock,
+    pub gate: Arc<Gate>,
+    pub keeper: Arc<Keeper>,
+    pub answers: Arc<Answers>,
+    pub poller: Arc<Poller>,
+    pub account: Account,
+    pub reports: Reports,
+    pub pingbacks: Pingbacks,
+    submitter: Submitter,
+    metrics: Arc<Metrics>,
+    upload_hold: std::time::Duration,
+}
+
+impl Driver {
+    /// Recovers what the store holds and starts the tasks, on the present runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        config: &Config,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        upstream: Arc<dyn Upstream>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let recovered = store.load().await?;
+        let admission = Admission::new(Limits::default(), Past::Fresh, clock.now());
+        let gate = Arc::new(Gate::new(clock, upstream, Arc::clone(&metrics), admission));
+        let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics)));
+        let answers = Arc::new(Answers::new(clock));
+        let timing = Timing {
+            interval: config.polling.interval,
+            first_look: config.polling.first_look,
+            first_look_token: config.polling.first_look_token,
+            max_ids: config.polling.max_ids,
+        };
+        let poller = Arc::new(Poller::new(
+            clock,
+            Arc::clone(&gate),
+            Arc::clone(&keeper),
+            Arc::clone(&answers),
+            Arc::clone(&metrics),
+            timing,
+        ));
+        let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller);
+        let tools = Tools {
+            clock,
+            gate: Arc::clone(&gate),
+            keeper: Arc::clone(&keeper),
+            answers: Arc::clone(&answers),
+            poller: Arc::clone(&poller),
+            metrics: Arc::clone(&metrics),
+        };
+        let limits = QueueLimits { items: config.uploads.queue_max, bytes: config.uploads.queue_bytes_max };
+        tokio::spawn(Arc::clone(&poller).run());
+        tokio::spawn(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
+        Ok(Self {
+            clock,
+            account: Account::new(clock, Arc::clone(&gate), Arc::clone(&metrics), config.cache.clone()),
+            reports: Reports {
+                clock,
+                gate: Arc::clone(&gate),
+                keeper: Arc::clone(&keeper),
+                answers: Arc::clone(&answers),
+                metrics: Arc::clone(&metrics),
+                runtime: tokio::runtime::Handle::current(),
+            },
+            pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
+            submitter: Submitter::start(tools, limits),
+            gate,
+            keeper,
+            answers,
+            poller,
+            metrics,
+            upload_hold: config.uploads.hold,
+        })
+    }
+
+    /// Sends a client's upload when its turn comes.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it got no id.
+    pub async fn submit(
+        &self,
+        client: &Client,
+        upload: Result<Upload, WrongCall>,
+    ) -> Result<CaptchaId, Refusal> {
+        let arrived_at = self.clock.now();
+        let upload = match upload {
+            Ok(upload) => upload,
+            Err(wrong) => return Err(Refusal::Wrong(wrong)),
+        };
+        let method = upload.method;
+        let result = if client.check_rate().is_err() {
+            Err(Refusal::TooFast)
+        } else {
+            let deadline = arrived_at + self.upload_hold;
+            self.submitter.submit(Arc::clone(&client.name), client.weight, upload, deadline).await
+        };
+        let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| UploadOutcome::Accepted);
+        let took = self.clock.now().since(arrived_at);
+        self.metrics.upload_ended(&client.name, method, outcome, took);
+        match &result {
+            Ok(id) => {
+                tracing::info!(client = %client.name, captcha = %id, method = method.label(), "upload accepted");
+            }
+            Err(refusal) => {
+                tracing::info!(client = %client.name, method = method.label(), ?refusal, "upload refused");
+            }
+        }
+        result
+    }
+
+    /// What a client's poll finds, at once.
+    #[must_use]
+    pub fn find(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
+        let found = self.answers.find(id, &client.name, with_price);
+        if let Found::PriceMissing { is_new: true, is_solved, method, uploaded_at } = found
+            && self.answers.ask_price(id)
+        {
+            self.poller.want_price(id, method, uploaded_at, is_solved);
+        }
+        found
+    }
+
+    /// What a client's poll finds, after a wait of up to the client's hold for what is not there yet.
+    pub async fn wait_for(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
+        let found = self.find(client, id, with_price);
+        if matches!(found, Found::Nothing | Found::Solved(_)) || client.poll_hold.is_zero() {
+            return found;
+        }
+        let deadline = self.clock.now() + client.poll_hold;
+        loop {
+            // First the channel, then the look: what changes in between is not missed.
+            let Some(mut changes) = self.answers.changes(id) else { return Found::Nothing };
+            let found = self.find(client, id, with_price);
+            if matches!(found, Found::Nothing | Found::Solved(_)) {
+                return found;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = self.clock.sleep_until(deadline) => return found,
+            }
+        }
+    }
+}

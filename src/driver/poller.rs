@@ -1,0 +1,227 @@
+//! Carries looks out: one loop sleeps until captchas are due, and each call is a task of its own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::answers::Answers;
+use super::gate::{Gate, Verdict};
+use super::keeper::Keeper;
+use crate::clock::{Clock, Timestamp};
+use crate::engine::polling::{Effect, LookCall, LookForm, Looked, Polling, Timing};
+use crate::engine::refusal::{CallKind as Asked, Ended};
+use crate::metrics::{CallOutcome, CaptchaOutcome, Metrics};
+use crate::protocol::answer::Solution;
+use crate::protocol::errors::ErrorCode;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::Method;
+use crate::protocol::reply::{Batch, Look, read_batch, read_look};
+use crate::store::Change;
+use crate::upstream::Call;
+
+/// Most looks under way at once; further ones wait until one has come back.
+const LOOKS_IN_FLIGHT_MAX: usize = 64;
+
+/// Looks at captchas until their answers are known.
+#[derive(Debug)]
+pub struct Poller {
+    clock: Clock,
+    gate: Arc<Gate>,
+    keeper: Arc<Keeper>,
+    answers: Arc<Answers>,
+    metrics: Arc<Metrics>,
+    timing: Timing,
+    polling: Mutex<Polling>,
+    in_flight: AtomicUsize,
+    /// Something came due sooner, or a look came back.
+    changed: Notify,
+}
+
+impl Poller {
+    #[must_use]
+    pub fn new(
+        clock: Clock,
+        gate: Arc<Gate>,
+        keeper: Arc<Keeper>,
+        answers: Arc<Answers>,
+        metrics: Arc<Metrics>,
+        timing: Timing,
+    ) -> Self {
+        let (polling, in_flight, changed) =
+            (Mutex::new(Polling::new(timing)), AtomicUsize::new(0), Notify::new());
+        Self { clock, gate, keeper, answers, metrics, timing, polling, in_flight, changed }
+    }
+
+    /// The upstream accepted a captcha; it was recovered at `recovered_at` if that was before a restart.
+    pub fn open(
+        &self,
+        id: CaptchaId,
+        method: Method,
+        uploaded_at: Timestamp,
+        recovered_at: Option<Timestamp>,
+    ) {
+        self.gate.captcha_opened();
+        self.with(|polling| polling.open(id, method, uploaded_at, recovered_at));
+        self.changed.notify_one();
+    }
+
+    /// A client asks for a captcha's price.
+    pub fn want_price(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp, is_solved: bool) {
+        let now = self.clock.now();
+        let is_reopened = self.with(|polling| {
+            let before = polling.open_count();
+            polling.want_price(id, method, uploaded_at, is_solved, now);
+            polling.open_count() > before
+        });
+        if is_reopened {
+            self.gate.captcha_opened();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Captchas that the upstream is working on.
+    pub fn open_count(&self) -> usize {
+        self.with(|polling| polling.open_count())
+    }
+
+    /// Looks at what is due, for ever.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let changed = self.changed.notified();
+            let free = LOOKS_IN_FLIGHT_MAX.saturating_sub(self.in_flight.load(Ordering::Acquire));
+            let (calls, over) = self.with(|polling| polling.plan(free, self.clock.now()));
+            for (id, effect) in over {
+                self.apply(id, effect).await;
+            }
+            for call in calls {
+                self.start(call);
+            }
+            let next = if self.in_flight.load(Ordering::Acquire) < LOOKS_IN_FLIGHT_MAX {
+                self.with(|polling| polling.next_at())
+            } else {
+                Timestamp::NEVER
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, call: LookCall) {
+        let ids = u32::try_from(call.ids.len()).unwrap_or(u32::MAX);
+        let ticket = match self.gate.admit(Asked::Look { ids, last: call.is_last }) {
+            Ok(ticket) => ticket,
+            Err(refusal) => {
+                self.metrics.refused(Call::Look(call.clone()).kind(), refusal.why.label());
+                self.gate.log_wait(&refusal);
+                // To ask admission again costs nothing, and the wait may end before its time.
+                let now = self.clock.now();
+                let again = refusal.until.min(now + self.timing.interval);
+                self.with(|polling| polling.postpone(&call, again, now));
+                return;
+            }
+        };
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let poller = Arc::clone(self);
+        tokio::spawn(async move {
+            let upstream_call = Call::Look(call.clone());
+            poller.metrics.looked(upstream_call.kind(), call.ids.len());
+            let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;
+            let gap = poller.gate.look_gap(poller.timing.interval);
+            let effects = poller.with(|polling| {
+                polling.settle(&call, looked.unwrap_or(Looked::Failed), gap, poller.clock.now())
+            });
+            poller.in_flight.fetch_sub(1, Ordering::AcqRel);
+            poller.changed.notify_one();
+            for (id, effect) in effects {
+                poller.apply(id, effect).await;
+            }
+        });
+    }
+
+    /// Keeps what was learned, then tells it. An answer is told even when the store is down: a restart would fetch it
+    /// again.
+    async fn apply(&self, id: CaptchaId, effect: Effect) {
+        let now = self.clock.now();
+        match effect {
+            Effect::Solved(solution) => {
+                let change = Change::Solved { id, solution: solution.clone(), at: now };
+                self.keeper.keep(change).await;
+                self.tell(id, solution, now);
+            }
+            Effect::Priced(price) => {
+                if let Some(price) = price.clone() {
+                    self.keeper.keep(Change::Priced { id, price }).await;
+                }
+                self.answers.price(id, price);
+                self.gate.captcha_closed();
+            }
+            Effect::Expired => {
+                tracing::warn!(captcha = %id, "no answer came within 15 minutes");
+                self.ended(id, CaptchaOutcome::Expired, now);
+                self.gate.captcha_closed();
+            }
+        }
+        self.with(|polling| self.metrics.polling(polling.open_count(), polling.batch_size()));
+    }
+
+    fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
+        let outcome =
+            if solution.answer.is_failed() { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved };
+        if self.answers.solve(id, solution).is_some() {
+            self.ended(id, outcome, now);
+        }
+        // While its price is still looked for, what is reserved for it stays.
+        if !self.with(|polling| polling.is_open(id)) {
+            self.gate.captcha_closed();
+        }
+    }
+
+    fn ended(&self, id: CaptchaId, outcome: CaptchaOutcome, now: Timestamp) {
+        if let Some(owned) = self.answers.owned(id) {
+            let took = now.since(owned.uploaded_at);
+            self.metrics.captcha_ended(&owned.owner, owned.method, outcome, took);
+            tracing::info!(
+                client = %owned.owner, captcha = %id, method = owned.method.label(), ?outcome,
+                seconds = took.as_secs_f64(), "captcha ended"
+            );
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {
+        act(&mut self.polling.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads the reply to a look, and says what it means for the account.
+fn read(call: &LookCall, body: &Bytes) -> (Looked, Verdict) {
+    let done = Verdict { outcome: CallOutcome::Done, ended: Ended::Done };
+    let garbage = Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown };
+    if call.form != LookForm::Batch {
+        let look = read_look(body);
+        let verdict = match &look {
+            Look::NotReady | Look::Solved(_) => done,
+            Look::Garbage => garbage,
+            Look::Code(code) => {
+                let is_about_account = code.known().is_none_or(ErrorCode::is_about_account);
+                let outcome = if is_about_account { CallOutcome::Code } else { CallOutcome::Done };
+                Verdict { outcome, ended: Ended::Code(code.clone()) }
+            }
+        };
+        return (Looked::One(look), verdict);
+    }
+    let batch = read_batch(body, call.ids.len());
+    let verdict = match &batch {
+        Batch::Pieces(_) => done,
+        Batch::Account(code) => Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) },
+        Batch::Mismatch { pieces } => {
+            tracing::warn!(ids = call.ids.len(), pieces, "a batch came back with another number of pieces");
+            Verdict { outcome: CallOutcome::Mismatch, ended: Ended::Done }
+        }
+        Batch::Garbage => garbage,
+    };
+    (Looked::Many(batch), verdict)
+}

@@ -1,0 +1,105 @@
+//! Passes a client's report of a captcha on, once (protocol.md 3.1).
+
+use std::sync::Arc;
+
+use super::answers::{Answers, Report};
+use super::gate::{self, Gate};
+use super::keeper::Keeper;
+use crate::clock::Clock;
+use crate::engine::refusal::{CallKind as Asked, Ended};
+use crate::metrics::{CallOutcome, Metrics};
+use crate::protocol::errors::{Code, ErrorCode};
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::poll::Verdict;
+use crate::protocol::reply::{Told, read_told};
+use crate::store::Change;
+use crate::upstream::Call;
+
+/// Why a report was not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotReported {
+    /// Not this client's captcha, or too old.
+    WrongCaptcha,
+    /// Reported already, the other way or at this moment.
+    Duplicate,
+    /// The upstream's own code.
+    Upstream(Code),
+    /// It may be tried again.
+    NotNow(&'static str),
+}
+
+/// Passes reports on.
+#[derive(Clone, Debug)]
+pub struct Reports {
+    pub clock: Clock,
+    pub gate: Arc<Gate>,
+    pub keeper: Arc<Keeper>,
+    pub answers: Arc<Answers>,
+    pub metrics: Arc<Metrics>,
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Reports {
+    /// Reports `client`'s captcha. The same report again is told the same, without a call.
+    ///
+    /// # Errors
+    /// [`NotReported`].
+    pub async fn report(
+        &self,
+        client: &Arc<str>,
+        id: CaptchaId,
+        verdict: Verdict,
+    ) -> Result<(), NotReported> {
+        match self.answers.begin_report(id, client) {
+            Ok(()) => {}
+            Err(None) => return Err(NotReported::WrongCaptcha),
+            Err(Some(Report::Recorded(known))) if known == verdict => return Ok(()),
+            Err(Some(_)) => return Err(NotReported::Duplicate),
+        }
+        let (reports, name) = (self.clone(), Arc::clone(client));
+        // A task of its own: a client that hangs up does not leave the report half made.
+        let sent = self.runtime.spawn(async move { reports.send(&name, id, verdict).await });
+        sent.await.unwrap_or(Err(NotReported::NotNow("the gateway is stopping")))
+    }
+
+    async fn send(&self, client: &str, id: CaptchaId, verdict: Verdict) -> Result<(), NotReported> {
+        let result = self.send_once(id, verdict).await;
+        let is_final = match &result {
+            Ok(()) => true,
+            Err(NotReported::Upstream(code)) => code.known() == Some(ErrorCode::DuplicateReport),
+            Err(_) => false,
+        };
+        if is_final {
+            self.keeper.keep(Change::Reported { id, verdict, at: self.clock.now() }).await;
+        }
+        self.answers.end_report(id, is_final.then_some(verdict));
+        let outcome = if result.is_ok() { "recorded" } else { "refused" };
+        self.metrics.reported(client, verdict.action(), outcome);
+        result
+    }
+
+    async fn send_once(&self, id: CaptchaId, verdict: Verdict) -> Result<(), NotReported> {
+        let call = Call::Report { id, verdict };
+        let ticket = self.gate.admit(Asked::Report).map_err(|refusal| {
+            self.metrics.refused(call.kind(), refusal.why.label());
+            NotReported::NotNow("calls to the upstream wait; try again later")
+        })?;
+        let told = self.gate.send(ticket, call, |body| {
+            let told = read_told(body);
+            let (outcome, ended) = match &told {
+                Told::Text(_) => (CallOutcome::Done, Ended::Done),
+                Told::Code(code) => (CallOutcome::Code, Ended::Code(code.clone())),
+                Told::Garbage => (CallOutcome::Garbage, Ended::Unknown),
+            };
+            (told, gate::Verdict { outcome, ended })
+        });
+        match told.await {
+            // `OK_REPORT_RECORDED`; who answers anything else in text has not recorded it.
+            Ok(Told::Text(text)) if text.starts_with("OK") => Ok(()),
+            Ok(Told::Code(code)) if code.known().is_none_or(|code| !code.is_about_account()) => {
+                Err(NotReported::Upstream(code))
+            }
+            _ => Err(NotReported::NotNow("the upstream did not take the report; try again later")),
+        }
+    }
+}

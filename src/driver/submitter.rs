@@ -1,0 +1,279 @@
+//! Carries uploads out: one task owns the fair queue and gives turns; each upload is then a task of its own, so that a
+//! client that hangs up loses nothing that was paid for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Refusal;
+use super::answers::Answers;
+use super::gate::{Gate, Verdict};
+use super::keeper::Keeper;
+use super::poller::Poller;
+use crate::clock::{Clock, Timestamp};
+use crate::engine::admission::Ticket;
+use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
+use crate::engine::refusal::{self, CallKind as Asked, Ended, Why};
+use crate::metrics::{CallOutcome, Metrics};
+use crate::protocol::errors::Reaction;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::reply::{UploadReply, read_upload};
+use crate::protocol::submit::Upload;
+use crate::store::{Change, Intent, IntentId, NotAccepted};
+use crate::upstream::{Call, CallKind, UpstreamError};
+
+/// Uploads handed to the submitter and not yet queued.
+const HANDOVERS_MAX: usize = 1_024;
+/// How long after a connection was refused the same upload is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+type Answer = oneshot::Sender<Result<CaptchaId, Refusal>>;
+
+/// An upload that waits for its turn.
+#[derive(Debug)]
+struct Waiting {
+    upload: Arc<Upload>,
+    answer: Answer,
+}
+
+/// Gives uploads their turn.
+#[derive(Clone, Debug)]
+pub struct Submitter {
+    inbox: mpsc::Sender<Item<Waiting>>,
+}
+
+/// What sending an upload needs.
+#[derive(Debug)]
+pub struct Tools {
+    pub clock: Clock,
+    pub gate: Arc<Gate>,
+    pub keeper: Arc<Keeper>,
+    pub answers: Arc<Answers>,
+    pub poller: Arc<Poller>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Submitter {
+    /// Starts the task that owns the queue, on the present runtime.
+    #[must_use]
+    pub fn start(tools: Tools, limits: QueueLimits) -> Self {
+        let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
+        let queue =
+            Queue { tools: Arc::new(tools), waiting: FairQueue::new(limits), inbox: inbox.downgrade() };
+        tokio::spawn(queue.run(handed_over));
+        Self { inbox }
+    }
+
+    /// Waits for a turn until `deadline`, then for the upstream's reply.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it got no id.
+    pub async fn submit(
+        &self,
+        client: Arc<str>,
+        weight: u32,
+        upload: Upload,
+        deadline: Timestamp,
+    ) -> Result<CaptchaId, Refusal> {
+        let (answer, told) = oneshot::channel();
+        let item = Item {
+            client,
+            weight,
+            priority: priority(&upload),
+            bytes: upload.size_bytes() as u64,
+            deadline,
+            value: Waiting { upload: Arc::new(upload), answer },
+        };
+        self.inbox.send(item).await.map_err(|_| Refusal::Stopping)?;
+        told.await.unwrap_or(Err(Refusal::Stopping))
+    }
+}
+
+/// The client's own order among its uploads: a number from 0 to 9 in the parameter `priority`, higher first.
+fn priority(upload: &Upload) -> u8 {
+    let text = upload.fields().iter().find(|field| field.name == "priority");
+    text.and_then(|field| std::str::from_utf8(&field.value).ok()?.trim().parse().ok())
+        .map_or(0, |number: u8| number.min(9))
+}
+
+struct Queue {
+    tools: Arc<Tools>,
+    waiting: FairQueue<Waiting>,
+    /// For uploads that come back to wait again; weak, so that the task ends with the last [`Submitter`].
+    inbox: mpsc::WeakSender<Item<Waiting>>,
+}
+
+impl Queue {
+    async fn run(mut self, mut handed_over: mpsc::Receiver<Item<Waiting>>) {
+        let tools = Arc::clone(&self.tools);
+        let mut is_open = true;
+        while is_open || !self.waiting.is_empty() {
+            let gate_changed = tools.gate.changed();
+            let next_turn = self.give_turns();
+            self.end_waits(tools.clock.now());
+            tools.metrics.uploads_waiting(self.waiting.len());
+            let next = next_turn.min(self.waiting.next_deadline().unwrap_or(Timestamp::NEVER));
+            tokio::select! {
+                item = handed_over.recv(), if is_open => match item {
+                    Some(item) => self.push(item),
+                    None => is_open = false,
+                },
+                () = gate_changed, if !self.waiting.is_empty() => {}
+                () = tools.clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn push(&mut self, item: Item<Waiting>) {
+        if let Err(full) = self.waiting.push(item) {
+            // The client may be gone by now; then nobody needs to be told.
+            let _ = full.item.value.answer.send(Err(Refusal::QueueFull(full.limit)));
+        }
+    }
+
+    /// Sends what may go. Returns when the next may.
+    fn give_turns(&mut self) -> Timestamp {
+        while let Some((key, item)) = self.waiting.peek() {
+            if item.value.answer.is_closed() {
+                self.waiting.remove(key);
+                continue;
+            }
+            match self.tools.gate.admit(Asked::Upload) {
+                Ok(ticket) => {
+                    if let Some((_, item)) = self.waiting.pop() {
+                        let (tools, inbox) = (Arc::clone(&self.tools), self.inbox.clone());
+                        tokio::spawn(async move { tools.send(item, ticket, inbox).await });
+                    }
+                }
+                Err(refusal) => {
+                    if !matches!(refusal.why, Why::Rule(_)) {
+                        self.tools.metrics.refused(CallKind::Submit, refusal.why.label());
+                    }
+                    self.tools.gate.log_wait(&refusal);
+                    if refusal.why == Why::ZeroBalance {
+                        self.refuse_all(&refusal);
+                    }
+                    return refusal.until;
+                }
+            }
+        }
+        Timestamp::NEVER
+    }
+
+    /// Without money nobody's turn will come in time: told at once, from memory.
+    fn refuse_all(&mut self, refusal: &refusal::Refusal) {
+        while let Some((_, item)) = self.waiting.pop() {
+            let _ = item.value.answer.send(Err(Refusal::NotNow(refusal.clone())));
+        }
+    }
+
+    fn end_waits(&mut self, now: Timestamp) {
+        while let Some((_, item)) = self.waiting.pop_expired(now) {
+            // Asked again only to say why: a ticket that is given is not used.
+            let why = match self.tools.gate.admit(Asked::Upload) {
+                Ok(ticket) => {
+                    self.tools.gate.settle(ticket, Ended::NotSent);
+                    Refusal::NotInTime
+                }
+                Err(refusal) => Refusal::NotNow(refusal),
+            };
+            let _ = item.value.answer.send(Err(why));
+        }
+    }
+}
+
+/// How an upload that was sent came back.
+enum Sent {
+    Told(Result<CaptchaId, Refusal>),
+    /// Certainly not taken, for a reason that may pass: it may wait for another turn.
+    Again,
+}
+
+impl Tools {
+    async fn send(&self, item: Item<Waiting>, ticket: Ticket, inbox: mpsc::WeakSender<Item<Waiting>>) {
+        match self.send_once(&item, ticket).await {
+            Sent::Told(told) => {
+                if let Err(Ok(id)) = item.value.answer.send(told) {
+                    tracing::info!(captcha = %id, client = %item.client, "accepted after its client hung up");
+                }
+            }
+            Sent::Again => {
+                let inbox = inbox.upgrade();
+                let sent = match inbox {
+                    Some(inbox) => inbox.send(item).await.map_err(|error| error.0),
+                    None => Err(item),
+                };
+                if let Err(item) = sent {
+                    let _ = item.value.answer.send(Err(Refusal::Stopping));
+                }
+            }
+        }
+    }
+
+    async fn send_once(&self, item: &Item<Waiting>, ticket: Ticket) -> Sent {
+        let (upload, client) = (&item.value.upload, &item.client);
+        let intent = IntentId(rand::random());
+        let noted =
+            Intent { id: intent, client: client.to_string(), method: upload.method, at: self.clock.now() };
+        if self.keeper.commit(Change::Submitting(noted)).await.is_err() {
+            self.gate.settle(ticket, Ended::NotSent);
+            return Sent::Told(Err(Refusal::StoreDown));
+        }
+        let reply = self.gate.send(ticket, Call::Submit(Arc::clone(upload)), read).await;
+        let at = self.clock.now();
+        let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
+        match reply {
+            Ok(UploadReply::Accepted(id)) => Sent::Told(self.accept(intent, id, item, at).await),
+            Ok(UploadReply::Refused { code, text }) => {
+                not_accepted(NotAccepted::Refused).await;
+                match code.reaction() {
+                    Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling => Sent::Again,
+                    _ => Sent::Told(Err(Refusal::Upstream { code, text })),
+                }
+            }
+            Ok(UploadReply::Garbage) | Err(UpstreamError::Lost(_) | UpstreamError::Status(_)) => {
+                not_accepted(NotAccepted::Unknown).await;
+                tracing::warn!(%client, method = upload.method.label(), "an upload's fate is unknown; it is not sent again");
+                Sent::Told(Err(Refusal::Unknown))
+            }
+            Err(UpstreamError::NotSent(_)) => {
+                not_accepted(NotAccepted::Refused).await;
+                self.clock.sleep(RETRY_AFTER).await;
+                Sent::Again
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        intent: IntentId,
+        id: CaptchaId,
+        item: &Item<Waiting>,
+        at: Timestamp,
+    ) -> Result<CaptchaId, Refusal> {
+        let method = item.value.upload.method;
+        if !self.answers.add(id, Arc::clone(&item.client), method, at, None, None) {
+            tracing::error!(captcha = %id, "the upstream gave an id twice; the second upload is not told it");
+            self.keeper.keep(Change::NotAccepted { intent, how: NotAccepted::Unknown, at }).await;
+            return Err(Refusal::Unknown);
+        }
+        self.poller.open(id, method, at, None);
+        // Paid, and looked at from now on whatever the store says; but who reads `OK|id` must find it on disk.
+        let kept = self.keeper.commit(Change::Accepted { intent, id, at }).await;
+        kept.map(|()| id).map_err(|_| Refusal::StoreDown)
+    }
+}
+
+/// Reads in.php's reply, and says what it means for the account.
+fn read(body: &bytes::Bytes) -> (UploadReply, Verdict) {
+    let reply = read_upload(body);
+    let verdict = match &reply {
+        UploadReply::Accepted(_) => Verdict { outcome: CallOutcome::Done, ended: Ended::Accepted },
+        UploadReply::Refused { code, .. } => {
+            Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+        }
+        UploadReply::Garbage => Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown },
+    };
+    (reply, verdict)
+}

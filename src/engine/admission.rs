@@ -1,0 +1,362 @@
+//! May this call go upstream now? All budgets and waits say yes, or none is spent.
+//!
+//! ```text
+//! admit -> Ticket (in flight: holds the bad case of each rule) -> settle(Accepted | Done | Code | NotSent | Unknown)
+//! ```
+//! **Invariants.** 1. A refusal changes nothing. 2. Each admitted call is settled once; one whose sender has died is
+//! settled as `Unknown` after [`Limits::call_longest`]. 3. In both 1005 ledgers, what is available covers one look for
+//! each open captcha that has not had its last look, and for each upload in flight; no other call may touch that
+//! reserve, so those looks can always be paid. 4. Time never goes back: an earlier `now`, from another replica's clock,
+//! is taken for the latest seen.
+//!
+//! The value is the whole truth about the past, so it must be durable before an admitted call is sent. The same
+//! function can run inside a database transaction: [`Admission::save`], then [`Past::Shared`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::block_rules::BlockRule;
+use super::budget::{Budget, BudgetState, Held, Need, Spent};
+use super::limits::{BudgetMode, Limits};
+use super::refusal::{CallKind, Ended, Refusal, Why};
+use super::waits::{Wait, Waits};
+use crate::clock::Timestamp;
+use crate::protocol::{Code, ErrorCode};
+
+/// The widest that poll spacing grows, as a multiple of `polling.interval`.
+const LOOK_GAP_FACTOR_MAX: u32 = 8;
+
+/// What is known of the account's past.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// Nobody has used this account lately: all budgets are full.
+    Fresh,
+    /// A past there was, but it is lost: all of it counts as spent.
+    Unknown,
+    /// The last state before a stop. Its calls in flight ended as `Unknown`; the open captchas are told anew, with
+    /// [`Admission::captcha_opened`].
+    Saved(SavedAdmission),
+    /// The state as another replica has just left it: its calls are still in flight, its captchas still open.
+    Shared(SavedAdmission),
+}
+
+/// Everything that admission remembers, to be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedAdmission(State);
+
+/// Permission to send one call; to be settled when the call has ended.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a call that is never settled holds its budgets until it is given up"]
+pub struct Ticket {
+    id: u64,
+    call: CallKind,
+    observed: Option<Refusal>,
+}
+
+impl Ticket {
+    /// What would have been refused, in [`BudgetMode::Observe`].
+    pub const fn observed(&self) -> Option<&Refusal> {
+        self.observed.as_ref()
+    }
+
+    pub const fn call(&self) -> CallKind {
+        self.call
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct InFlight {
+    call: CallKind,
+    sent: Timestamp,
+    key_number: u32,
+    held: [Held; BlockRule::COUNT],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    now: Timestamp,
+    next_ticket: u64,
+    in_flight: BTreeMap<u64, InFlight>,
+    budgets: [Budget; BlockRule::COUNT],
+    waits: Waits,
+    last_upload: Option<Timestamp>,
+    open_captchas: u32,
+    /// Open captchas that have had their last look.
+    last_looks: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    limits: Limits,
+    state: State,
+}
+
+impl Admission {
+    pub fn new(limits: Limits, past: Past, now: Timestamp) -> Self {
+        let mut admission = match past {
+            Past::Fresh => Self::with(limits, now, |rule, limits| Budget::fresh(limits.shape(rule), now)),
+            Past::Unknown => Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now)),
+            Past::Saved(SavedAdmission(state)) => {
+                let mut admission = Self { limits, state };
+                admission.restart(now);
+                admission
+            }
+            Past::Shared(SavedAdmission(state)) => Self { limits, state },
+        };
+        admission.reshape(now);
+        admission
+    }
+
+    fn with(limits: Limits, now: Timestamp, budget: impl Fn(BlockRule, &Limits) -> Budget) -> Self {
+        Self {
+            state: State {
+                now,
+                next_ticket: 0,
+                in_flight: BTreeMap::new(),
+                budgets: BlockRule::ALL.map(|rule| budget(rule, &limits)),
+                waits: Waits::default(),
+                last_upload: None,
+                open_captchas: 0,
+                last_looks: 0,
+            },
+            limits,
+        }
+    }
+
+    fn restart(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        for id in self.state.in_flight.keys().copied().collect::<Vec<_>>() {
+            self.end(id, &Ended::Unknown, now);
+        }
+        self.state.waits.restarted();
+        self.state.open_captchas = 0;
+        self.state.last_looks = 0;
+    }
+
+    /// Takes new limits over; what has been spent stays spent.
+    pub fn set_limits(&mut self, limits: Limits, now: Timestamp) {
+        self.limits = limits;
+        self.reshape(now);
+    }
+
+    fn reshape(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        for (rule, budget) in BlockRule::ALL.into_iter().zip(&mut self.state.budgets) {
+            budget.reshape(self.limits.shape(rule), now);
+        }
+    }
+
+    /// Lets time pass and returns the present.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        let now = self.state.now.max(now);
+        self.state.now = now;
+        for budget in &mut self.state.budgets {
+            budget.advance(now);
+        }
+        while let Some((id, call)) = self.state.in_flight.first_key_value()
+            && call.sent + self.limits.call_longest < now
+        {
+            let id = *id;
+            self.end(id, &Ended::Unknown, now);
+        }
+        now
+    }
+
+    /// Asks every wait and every budget; if all say yes, each holds the bad case until the call is settled.
+    ///
+    /// # Errors
+    /// Why not, and until when. Ask again then, or sooner when a call settles or a captcha closes.
+    pub fn admit(&mut self, call: CallKind, now: Timestamp) -> Result<Ticket, Refusal> {
+        let now = self.advance(now);
+        let waits = self.state.waits.check(call, self.state.in_flight.len(), now);
+        let rules = self.rules_refuse(call, now);
+        let observed = match (self.limits.mode, waits, rules) {
+            (_, Some(waits), Some(rules)) => return Err(waits.and(rules)),
+            (_, Some(refusal), None) | (BudgetMode::Enforce, None, Some(refusal)) => return Err(refusal),
+            (BudgetMode::Observe | BudgetMode::Enforce, None, observed) => observed,
+        };
+        let needs = BlockRule::ALL.map(|rule| self.need(rule, call));
+        let id = self.state.next_ticket;
+        self.state.next_ticket += 1;
+        let mut held = [Held::default(); BlockRule::COUNT];
+        for ((held, budget), need) in held.iter_mut().zip(&mut self.state.budgets).zip(needs) {
+            *held = budget.hold(need);
+        }
+        self.state.waits.sent(id, call);
+        let flight = InFlight { call, sent: now, key_number: self.state.waits.key_number(), held };
+        self.state.in_flight.insert(id, flight);
+        match call {
+            CallKind::Upload => self.state.last_upload = Some(now),
+            CallKind::Look { ids, last: true } => {
+                let looked = self.state.last_looks.saturating_add(ids);
+                self.state.last_looks = looked.min(self.state.open_captchas);
+            }
+            CallKind::Look { .. } | CallKind::Report | CallKind::Balance => (),
+        }
+        Ok(Ticket { id, call, observed })
+    }
+
+    fn rules_refuse(&self, call: CallKind, now: Timestamp) -> Option<Refusal> {
+        let spacing = self
+            .state
+            .last_upload
+            .filter(|_| call == CallKind::Upload)
+            .map(|last| last + self.limits.upload_gap)
+            .filter(|until| now < *until)
+            .map(|until| (BlockRule::Uploads, until));
+        BlockRule::ALL
+            .into_iter()
+            .zip(&self.state.budgets)
+            .filter(|(rule, _)| self.limits.enforces(*rule))
+            .filter_map(|(rule, budget)| Some((rule, budget.check(self.need(rule, call), now).err()?)))
+            .chain(spacing)
+            .map(|(rule, until)| Refusal { until, why: Why::Rule(rule) })
+            .reduce(Refusal::and)
+    }
+
+    fn need(&self, rule: BlockRule, call: CallKind) -> Need {
+        let keep = rule.keeps_reserve().then(|| match call {
+            CallKind::Look { ids, last: true } => self.reserve().saturating_sub(ids),
+            CallKind::Balance => self.reserve().saturating_add(self.limits.yield_floor),
+            CallKind::Upload | CallKind::Look { .. } | CallKind::Report => self.reserve(),
+        });
+        Need {
+            units: rule.worst(call, self.state.waits.key_is_good()),
+            keep,
+            upload: call == CallKind::Upload && self.limits.shape(rule).earns() > 0,
+        }
+    }
+
+    /// Captchas whose last look has still to be paid.
+    fn reserve(&self) -> u32 {
+        self.state.open_captchas.saturating_sub(self.state.last_looks)
+    }
+
+    /// The call has ended. For an accepted upload, [`Self::captcha_opened`] follows in the same breath.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a ticket is used up, and so is the answer it is settled with"
+    )]
+    pub fn settle(&mut self, ticket: Ticket, ended: Ended, now: Timestamp) {
+        let now = self.advance(now);
+        self.end(ticket.id, &ended, now);
+    }
+
+    fn end(&mut self, id: u64, ended: &Ended, now: Timestamp) {
+        let Some(flight) = self.state.in_flight.remove(&id) else {
+            return; // given up before, as the bad case
+        };
+        let late = now + self.limits.late;
+        for (rule, (budget, held)) in
+            BlockRule::ALL.into_iter().zip(self.state.budgets.iter_mut().zip(flight.held))
+        {
+            let spent = match ended {
+                Ended::NotSent => Spent::Nothing,
+                Ended::Unknown => Spent::Perhaps(held.units, late),
+                // A refusal of a good key was not held, and counts all the same.
+                _ if rule.counted(ended) && rule == BlockRule::WrongKeys => Spent::Units(1),
+                _ if rule.counted(ended) => Spent::Units(held.units),
+                _ => Spent::Nothing,
+            };
+            budget.settle(held, spent, *ended == Ended::Accepted, now);
+        }
+        if let (CallKind::Look { ids, last: true }, Ended::NotSent) = (flight.call, ended) {
+            self.state.last_looks = self.state.last_looks.saturating_sub(ids);
+        }
+        self.state.waits.ended(id, flight.call, flight.key_number, ended, &self.limits, now);
+        if let Ended::Code(Code::Known(ErrorCode::Block1005)) = ended {
+            // Somebody else spends the allowance as well: only last looks are left of ours.
+            let reserve = self.reserve();
+            for (rule, budget) in BlockRule::ALL.into_iter().zip(&mut self.state.budgets) {
+                if let Budget::Ledger(ledger) = budget
+                    && rule.keeps_reserve()
+                {
+                    ledger.drain_to(reserve);
+                }
+            }
+        }
+    }
+
+    /// An upload got its id, or a captcha is found again after a restart: its last look is reserved.
+    pub fn captcha_opened(&mut self) {
+        self.state.open_captchas = self.state.open_captchas.saturating_add(1);
+    }
+
+    /// A captcha has its answer, or nobody will look again.
+    pub fn captcha_closed(&mut self) {
+        // Which captchas had their last look is not remembered. To take the closed one for one of them keeps the
+        // reserve on the safe side.
+        self.state.open_captchas = self.state.open_captchas.saturating_sub(1);
+        self.state.last_looks = self.state.last_looks.saturating_sub(1);
+    }
+
+    /// The time to leave between two looks at one captcha: `interval` while the 1005 ledgers are at least half full
+    /// beside their reserve, and up to eight times as long as they run low.
+    pub fn look_gap(&self, interval: Duration, now: Timestamp) -> Duration {
+        let mut present = self.clone_budgets(now);
+        let fullness = BlockRule::ALL
+            .into_iter()
+            .zip(&mut present)
+            .filter(|(rule, _)| rule.keeps_reserve() && self.limits.enforces(*rule))
+            .map(|(rule, budget)| {
+                let state = budget.state(rule, now);
+                let free = u64::from(state.left.saturating_sub(self.reserve()));
+                free * 100 / u64::from(state.limit.max(1))
+            })
+            .min()
+            .unwrap_or(100);
+        let lacking = u32::try_from(50_u64.saturating_sub(fullness)).unwrap_or(0);
+        interval + interval * (lacking * (LOOK_GAP_FACTOR_MAX - 1)) / 50
+    }
+
+    /// Each rule's budget as operators see it.
+    pub fn budgets(&self, now: Timestamp) -> Vec<BudgetState> {
+        BlockRule::ALL
+            .into_iter()
+            .zip(self.clone_budgets(now))
+            .map(|(rule, budget)| budget.state(rule, self.state.now.max(now)))
+            .collect()
+    }
+
+    fn clone_budgets(&self, now: Timestamp) -> [Budget; BlockRule::COUNT] {
+        let mut budgets = self.state.budgets.clone();
+        for budget in &mut budgets {
+            budget.advance(self.state.now.max(now));
+        }
+        budgets
+    }
+
+    /// What the upstream's answers make us wait for, the weightiest first; empty when all is well.
+    pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
+        self.state.waits.list(now)
+    }
+
+    /// Calls that have been admitted and not settled.
+    pub fn in_flight(&self) -> usize {
+        self.state.in_flight.len()
+    }
+
+    /// An operator has mended what was wrong, see [`Waits::clear_latches`].
+    pub fn clear_latches(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        self.state.waits.clear_latches(now);
+    }
+
+    /// Calls carry another key from now on.
+    pub fn key_changed(&mut self, now: Timestamp) {
+        self.advance(now);
+        self.state.waits.key_changed();
+    }
+
+    /// The whole state, to be stored.
+    #[must_use]
+    pub fn save(&self) -> SavedAdmission {
+        SavedAdmission(self.state.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

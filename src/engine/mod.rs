@@ -1,0 +1,31 @@
+//! What may go upstream now, whose turn it is, and what is looked at when: pure values that decide, for a driver that
+//! carries out.
+//!
+//! - [`block_rules`]: the upstream's block rules, one row and one budget each.
+//! - [`window`], [`ledger`]: the two shapes of a budget, each with its invariant and the reason why it is enough.
+//! - [`waits`]: what the upstream's last answers forbid: no slot, zero balance, a block, a refused key.
+//! - [`admission`]: all of them say yes, or none is spent.
+//! - [`fair_queue`]: whose upload is next.
+//! - [`polling`]: which captchas are looked at when, and together with which.
+//!
+//! Nothing here reads a clock, draws a random number, logs or waits: `now` is the last argument, and whoever asks is
+//! told until when the answer is no.
+
+pub mod admission;
+pub mod block_rules;
+pub mod budget;
+pub mod fair_queue;
+pub mod ledger;
+pub mod limits;
+pub mod polling;
+pub mod refusal;
+pub mod waits;
+pub mod window;
+
+pub use admission::{Admission, Past, SavedAdmission, Ticket};
+pub use block_rules::BlockRule;
+pub use budget::BudgetState;
+pub use fair_queue::{FairQueue, Full, Item, ItemKey, QueueLimit, QueueLimits};
+pub use limits::{BatchCountsAs, BudgetMode, Limits};
+pub use refusal::{CallKind, Ended, Refusal, Why};
+pub use waits::Wait;

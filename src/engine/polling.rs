@@ -1,0 +1,406 @@
+//! When which captcha is looked at, and with which others.
+//!
+//! A captcha's life here: `Due -> InFlight -> Due | Ended`, from the moment the upstream accepted it until its answer is
+//! known or its 15 minutes are over.
+//!
+//! Invariants, each with a test:
+//! - No look starts before the method's documented minimum after the upload, nor within `interval` of the *reply* to the
+//!   look before it; so the upstream sees at least `interval` between two looks at one captcha.
+//! - One look at one captcha at a time.
+//! - A batch reply with another number of pieces than ids assigns no answer. Its captchas are looked at in halves, down to
+//!   alone, and the batch size in use halves; it grows by one on each full clean batch.
+//! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
+//!
+//! Looks fall on a grid of [`Timing::grid`], always rounded up: captchas of many clients that come due near each other
+//! share a call.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::protocol::answer::{Answer, Solution};
+use crate::protocol::errors::{Code, Reaction};
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::{FirstLook, Look as LookKind, Method};
+use crate::protocol::reply::{Batch, Look};
+
+/// How long the upstream keeps an answer, from the upload on (2016: "about 15 minutes").
+pub const LIFETIME: Duration = Duration::from_mins(15);
+/// How long before the end of [`LIFETIME`] the last look is made.
+pub const LAST_LOOK_BEFORE_END: Duration = Duration::from_secs(10);
+/// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
+pub const BATCH_SIZE_AT_START: usize = 12;
+/// How often a code that we do not understand must come in a row before it counts as the captcha's end.
+const STRANGE_CODES_MAX: u8 = 3;
+/// How many more looks a solved captcha gets for the price that its client asks for.
+const PRICE_LOOKS_MAX: u8 = 3;
+/// Moments of the grid in one `interval`.
+const GRID_PARTS: u32 = 5;
+/// Widest grid: well below [`LAST_LOOK_BEFORE_END`].
+const GRID_MAX: Duration = Duration::from_secs(1);
+
+/// The settings of `[polling]` that decide when to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Shortest time between two looks at one captcha.
+    pub interval: Duration,
+    pub first_look: Duration,
+    pub first_look_token: Duration,
+    /// Most ids in one call.
+    pub max_ids: usize,
+}
+
+impl Timing {
+    /// Distance of the moments at which looks are made.
+    fn grid(&self) -> Duration {
+        (self.interval / GRID_PARTS).clamp(Duration::from_millis(1), GRID_MAX)
+    }
+
+    fn first_look_of(&self, method: Method) -> Duration {
+        match method.first_look() {
+            FirstLook::Image => self.first_look,
+            FirstLook::Token => self.first_look_token,
+        }
+    }
+}
+
+/// How a look is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LookForm {
+    /// Several ids, plain.
+    Batch,
+    /// One id, plain: a method whose looks are batched, looked at alone.
+    Plain,
+    /// One id with `json=1`: the whole reply is kept.
+    Json,
+    /// One id with `get2` and `json=1`: the client wants the price.
+    Price,
+}
+
+/// One call to the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookCall {
+    pub ids: Vec<CaptchaId>,
+    pub form: LookForm,
+    /// Whether a captcha in it has no later chance to be looked at.
+    pub is_last: bool,
+    /// Whether it holds as many ids as the batch size in use.
+    pub is_full: bool,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub enum Looked {
+    One(Look),
+    Many(Batch),
+    /// No reply that could be read.
+    Failed,
+}
+
+/// What a call brought to light about a captcha.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The answer is known; it is the captcha's last, except for its price.
+    Solved(Solution),
+    /// The price that the client asked for, or that the upstream does not tell it.
+    Priced(Option<String>),
+    /// The 15 minutes are over without an answer.
+    Expired,
+}
+
+#[derive(Debug)]
+struct Open {
+    method: Method,
+    uploaded_at: Timestamp,
+    /// Most captchas in a batch with this one; halves on each mismatch.
+    batch_max: usize,
+    wants_price: bool,
+    /// Only the price is missing.
+    is_solved: bool,
+    price_looks: u8,
+    strange_codes: u8,
+    /// When it is due; `None` while a look is in flight.
+    due: Option<Timestamp>,
+}
+
+impl Open {
+    fn ends_at(&self) -> Timestamp {
+        self.uploaded_at + LIFETIME
+    }
+
+    fn form(&self) -> LookForm {
+        match self.method.look() {
+            _ if self.wants_price => LookForm::Price,
+            LookKind::Alone => LookForm::Json,
+            LookKind::Batch if self.batch_max <= 1 => LookForm::Plain,
+            LookKind::Batch => LookForm::Batch,
+        }
+    }
+}
+
+/// The open captchas and their looks.
+#[derive(Debug)]
+pub struct Polling {
+    timing: Timing,
+    batch_size: usize,
+    open: HashMap<CaptchaId, Open>,
+    /// Captchas by the moment at which they are due, which is on the grid.
+    due: BTreeMap<Timestamp, Vec<CaptchaId>>,
+}
+
+impl Polling {
+    #[must_use]
+    pub fn new(timing: Timing) -> Self {
+        let batch_size = BATCH_SIZE_AT_START.min(timing.max_ids);
+        Self { timing, batch_size, open: HashMap::new(), due: BTreeMap::new() }
+    }
+
+    /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
+    /// for a captcha that was recovered.
+    pub fn open(
+        &mut self,
+        id: CaptchaId,
+        method: Method,
+        uploaded_at: Timestamp,
+        looked_at: Option<Timestamp>,
+    ) {
+        let captcha = Open {
+            method,
+            uploaded_at,
+            batch_max: usize::MAX,
+            wants_price: false,
+            is_solved: false,
+            price_looks: 0,
+            strange_codes: 0,
+            due: None,
+        };
+        self.open.insert(id, captcha);
+        let first = uploaded_at + self.timing.first_look_of(method);
+        let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
+        self.schedule(id, earliest, earliest);
+    }
+
+    /// The client asked with `get2`: from now on the captcha is looked at for its price too. One that `is_solved` and
+    /// was no longer looked at is looked at again.
+    pub fn want_price(
+        &mut self,
+        id: CaptchaId,
+        method: Method,
+        uploaded_at: Timestamp,
+        is_solved: bool,
+        now: Timestamp,
+    ) {
+        if is_solved && !self.open.contains_key(&id) && now < uploaded_at + LIFETIME {
+            self.open(id, method, uploaded_at, Some(now));
+        }
+        if let Some(captcha) = self.open.get_mut(&id) {
+            captcha.wants_price = true;
+            captcha.is_solved |= is_solved;
+        }
+    }
+
+    /// Captchas that are still looked at.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether `id` is still looked at.
+    #[must_use]
+    pub fn is_open(&self, id: CaptchaId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Most ids in a call at present.
+    #[must_use]
+    pub const fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// When [`Self::plan`] has something to do next.
+    #[must_use]
+    pub fn next_at(&self) -> Timestamp {
+        self.due.keys().next().copied().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// The calls that are due: at most `calls_max`, and a last batch that is not full. Each captcha in one is in flight
+    /// until [`Self::settle`] or [`Self::postpone`] gets the call back. Beside them, the captchas whose time is over.
+    pub fn plan(&mut self, calls_max: usize, now: Timestamp) -> (Vec<LookCall>, Vec<(CaptchaId, Effect)>) {
+        let (mut calls, mut over) = (Vec::new(), Vec::new());
+        let mut batch: Vec<CaptchaId> = Vec::new();
+        let mut batch_max = self.batch_size;
+        while calls.len() < calls_max
+            && let Some(mut bucket) = self.due.first_entry().filter(|bucket| *bucket.key() <= now)
+        {
+            let Some(id) = bucket.get_mut().pop() else {
+                bucket.remove();
+                continue;
+            };
+            let Some(captcha) = self.open.get_mut(&id) else {
+                continue;
+            };
+            if now >= captcha.ends_at() {
+                over.push((id, if captcha.is_solved { Effect::Priced(None) } else { Effect::Expired }));
+                self.open.remove(&id);
+                continue;
+            }
+            captcha.due = None;
+            let form = captcha.form();
+            if form != LookForm::Batch {
+                calls.push(LookCall { ids: vec![id], form, is_last: false, is_full: false });
+                continue;
+            }
+            if batch.len() >= captcha.batch_max {
+                calls.push(call_of(std::mem::take(&mut batch)));
+                batch_max = self.batch_size;
+            }
+            batch_max = batch_max.min(captcha.batch_max);
+            batch.push(id);
+            if batch.len() >= batch_max {
+                calls.push(call_of(std::mem::take(&mut batch)));
+                batch_max = self.batch_size;
+            }
+        }
+        if !batch.is_empty() {
+            calls.push(call_of(batch));
+        }
+        for call in &mut calls {
+            let ends_soon = |captcha: &Open| now + LAST_LOOK_BEFORE_END >= captcha.ends_at();
+            call.is_full = call.form == LookForm::Batch && call.ids.len() == self.batch_size;
+            call.is_last = call.ids.iter().filter_map(|id| self.open.get(id)).any(ends_soon);
+        }
+        (calls, over)
+    }
+
+    /// The call was not sent; its captchas come due again at `at`.
+    pub fn postpone(&mut self, call: &LookCall, at: Timestamp, now: Timestamp) {
+        for id in &call.ids {
+            self.schedule(*id, now, at);
+        }
+    }
+
+    /// The call came back, at `now`. What is still open is looked at again `gap` later, never sooner than after the
+    /// setting `interval`.
+    pub fn settle(
+        &mut self,
+        call: &LookCall,
+        looked: Looked,
+        gap: Duration,
+        now: Timestamp,
+    ) -> Vec<(CaptchaId, Effect)> {
+        let mut effects = Vec::new();
+        match looked {
+            Looked::One(look) => {
+                let id = call.ids[0];
+                effects.extend(self.take(id, look).map(|effect| (id, effect)));
+            }
+            Looked::Many(Batch::Pieces(looks)) => {
+                for (id, look) in call.ids.iter().zip(looks) {
+                    if let Some(captcha) = self.open.get_mut(id) {
+                        captcha.batch_max = usize::MAX;
+                    }
+                    effects.extend(self.take(*id, look).map(|effect| (*id, effect)));
+                }
+                if call.is_full {
+                    self.batch_size = (self.batch_size + 1).min(self.timing.max_ids);
+                }
+            }
+            Looked::Many(Batch::Mismatch { .. }) => self.halve(&call.ids),
+            Looked::Many(Batch::Account(_) | Batch::Garbage) | Looked::Failed => {}
+        }
+        let earliest = now + self.timing.interval;
+        for id in &call.ids {
+            self.schedule(*id, earliest, earliest.max(now + gap));
+        }
+        effects
+    }
+
+    fn halve(&mut self, ids: &[CaptchaId]) {
+        let half = (ids.len() / 2).max(1);
+        self.batch_size = (self.batch_size / 2).max(2).min(self.timing.max_ids);
+        for id in ids {
+            if let Some(captcha) = self.open.get_mut(id) {
+                captcha.batch_max = half;
+            }
+        }
+    }
+
+    /// Applies what a look showed of one captcha. It leaves `open` when nothing more is to be learned.
+    fn take(&mut self, id: CaptchaId, look: Look) -> Option<Effect> {
+        let captcha = self.open.get_mut(&id)?;
+        if captcha.is_solved {
+            let price = if let Look::Solved(solution) = look { solution.price } else { None };
+            captcha.price_looks += 1;
+            if price.is_none() && captcha.price_looks < PRICE_LOOKS_MAX {
+                return None;
+            }
+            self.open.remove(&id);
+            return Some(Effect::Priced(price));
+        }
+        let solution = match look {
+            Look::Solved(solution) => solution,
+            Look::NotReady => {
+                captcha.strange_codes = 0;
+                return None;
+            }
+            Look::Garbage => {
+                captcha.batch_max = 1;
+                return None;
+            }
+            Look::Code(code) => captcha.take_code(code)?,
+        };
+        captcha.is_solved = true;
+        let is_complete = solution.answer.is_failed() || solution.price.is_some() || !captcha.wants_price;
+        if is_complete {
+            self.open.remove(&id);
+        }
+        Some(Effect::Solved(solution))
+    }
+
+    /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look that would come too late is made
+    /// shortly before the end, if it may be made by then; otherwise what comes next is the end.
+    fn schedule(&mut self, id: CaptchaId, earliest: Timestamp, wanted: Timestamp) {
+        let Some(captcha) = self.open.get_mut(&id) else {
+            return;
+        };
+        let last = captcha.ends_at() - LAST_LOOK_BEFORE_END;
+        let at = match wanted {
+            wanted if wanted <= last => wanted,
+            _ if earliest <= last => last,
+            _ => captcha.ends_at(),
+        };
+        let due = grid_after(at, self.timing.grid());
+        captcha.due = Some(due);
+        self.due.entry(due).or_default().push(id);
+    }
+}
+
+impl Open {
+    fn take_code(&mut self, code: Code) -> Option<Solution> {
+        match code.reaction() {
+            Reaction::EndCaptcha => Some(Answer::Failed(code).into()),
+            // Not of this captcha but of the account or our address: admission has heard of it.
+            Reaction::WaitForSlot
+            | Reaction::WaitForBalance
+            | Reaction::WaitOutBlock(_)
+            | Reaction::StopCalling => None,
+            Reaction::PollAgain | Reaction::FixCall => {
+                self.strange_codes += 1;
+                (self.strange_codes >= STRANGE_CODES_MAX).then(|| Answer::Failed(code).into())
+            }
+        }
+    }
+}
+
+fn call_of(ids: Vec<CaptchaId>) -> LookCall {
+    let form = if ids.len() == 1 { LookForm::Plain } else { LookForm::Batch };
+    LookCall { ids, form, is_last: false, is_full: false }
+}
+
+fn grid_after(moment: Timestamp, grid: Duration) -> Timestamp {
+    let grid = u64::try_from(grid.as_millis()).unwrap_or(u64::MAX).max(1);
+    Timestamp(moment.0.div_ceil(grid).saturating_mul(grid))
+}
+
+#[cfg(test)]
+mod tests;

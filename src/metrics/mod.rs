@@ -1,0 +1,283 @@
+//! Every metric, in one catalogue; call sites say what happened, not how it is counted.
+
+mod catalogue;
+
+use std::time::Duration;
+
+use prometheus::{IntCounter, Registry, TextEncoder};
+
+use crate::protocol::methods::Method;
+use crate::upstream::CallKind;
+use catalogue::catalogue;
+
+pub use catalogue::Row;
+
+/// Solve times run from a second to five minutes (protocol.md 3.5: workers have 90 s, or 300 s).
+const SOLVE_SECONDS: &[f64] =
+    &[1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0];
+/// A reply of the upstream takes from a millisecond (a simulator) to the time-out.
+const LATENCY_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Ids in one look.
+const BATCH_IDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 100.0];
+
+catalogue! {
+    /// Uploads by clients that ended, by how.
+    uploads_total: IntCounterVec["client", "method", "outcome"];
+    /// Uploads waiting for their turn.
+    uploads_waiting: IntGauge[];
+    /// Time that an upload took from its arrival to its reply, in seconds.
+    upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
+    /// Captchas asked for in clients' polls, by what they were told; none of them cost an upstream call.
+    polls_total: IntCounterVec["client", "outcome"];
+    /// Captchas that ended, by how.
+    captchas_ended_total: IntCounterVec["client", "method", "outcome"];
+    /// Captchas that the upstream is working on.
+    captchas_open: IntGauge[];
+    /// Time from the upload to the answer being known here, in seconds.
+    solve_seconds: HistogramVec["method"] in SOLVE_SECONDS;
+    /// Calls to the upstream that ended, by kind and outcome.
+    upstream_calls_total: IntCounterVec["call", "outcome"];
+    /// Time that calls to the upstream took, in seconds.
+    upstream_call_seconds: HistogramVec["call"] in LATENCY_SECONDS;
+    /// Captchas in one look.
+    look_ids: HistogramVec["call"] in BATCH_IDS;
+    /// Most captchas in one look at present.
+    batch_size: IntGauge[];
+    /// Calls that were not sent because a budget or a block forbade it, by call and reason.
+    refusals_total: IntCounterVec["call", "reason"];
+    /// Reports passed on to the upstream, by verdict and outcome.
+    reports_total: IntCounterVec["client", "verdict", "outcome"];
+    /// Changes that the store could not keep.
+    store_failures_total: IntCounter[];
+    /// 1, labelled with the version that is running.
+    build_info: IntGaugeVec["version"];
+}
+
+/// How an upload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UploadOutcome {
+    Accepted,
+    /// Wrong by every reading of the documentation; no upstream call.
+    RefusedHere,
+    /// The upstream's own code was passed on.
+    RefusedUpstream,
+    /// Its turn did not come in time.
+    NotInTime,
+    /// Sent, and no reply that could be read.
+    Unknown,
+    /// The store could not remember it.
+    StoreDown,
+}
+
+impl UploadOutcome {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::RefusedHere => "refused_here",
+            Self::RefusedUpstream => "refused_upstream",
+            Self::NotInTime => "not_in_time",
+            Self::Unknown => "unknown",
+            Self::StoreDown => "store_down",
+        }
+    }
+}
+
+/// How a captcha ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CaptchaOutcome {
+    Solved,
+    Failed,
+    Expired,
+}
+
+impl CaptchaOutcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Solved => "solved",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What a client's poll was told about one captcha.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PollOutcome {
+    Answer,
+    NotReady,
+    /// The captcha ended without an answer.
+    Failed,
+    /// An id that is malformed, foreign, unknown or too old.
+    WrongId,
+}
+
+impl PollOutcome {
+    const ALL: [Self; 4] = [Self::Answer, Self::NotReady, Self::Failed, Self::WrongId];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::NotReady => "not_ready",
+            Self::Failed => "failed",
+            Self::WrongId => "wrong_id",
+        }
+    }
+}
+
+/// How a call to the upstream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// Carried out.
+    Done,
+    /// One code for the whole call.
+    Code,
+    /// A batch with another number of pieces than ids.
+    Mismatch,
+    /// A body that is neither an answer nor a code.
+    Garbage,
+    /// A status other than 200.
+    Status,
+    NotSent,
+    Lost,
+}
+
+impl CallOutcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Code => "code",
+            Self::Mismatch => "mismatch",
+            Self::Garbage => "garbage",
+            Self::Status => "status",
+            Self::NotSent => "not_sent",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// All metrics of the process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    catalogue: Catalogue,
+}
+
+/// One client's poll counters, looked up once: polls are the hot path.
+#[derive(Clone, Debug)]
+pub struct PollCounters([IntCounter; 4]);
+
+impl PollCounters {
+    pub fn count(&self, outcome: PollOutcome) {
+        self.0[outcome as usize].inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let registry = Registry::new();
+        let catalogue = Catalogue::registered(&registry);
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("no metric of the catalogue is named process_*");
+        catalogue.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self { registry, catalogue }
+    }
+}
+
+impl Metrics {
+    /// The counters for one client's polls.
+    #[must_use]
+    pub fn poll_counters(&self, client: &str) -> PollCounters {
+        let polls = &self.catalogue.polls_total;
+        PollCounters(PollOutcome::ALL.map(|outcome| polls.with_label_values(&[client, outcome.label()])))
+    }
+
+    pub fn upload_ended(&self, client: &str, method: Method, outcome: UploadOutcome, took: Duration) {
+        let labels = [client, method.label(), outcome.label()];
+        self.catalogue.uploads_total.with_label_values(&labels).inc();
+        self.catalogue.upload_seconds.with_label_values(&[outcome.label()]).observe(took.as_secs_f64());
+    }
+
+    pub fn uploads_waiting(&self, count: usize) {
+        self.catalogue.uploads_waiting.set(gauge(count));
+    }
+
+    pub fn captcha_ended(&self, client: &str, method: Method, outcome: CaptchaOutcome, took: Duration) {
+        let labels = [client, method.label(), outcome.label()];
+        self.catalogue.captchas_ended_total.with_label_values(&labels).inc();
+        if outcome == CaptchaOutcome::Solved {
+            self.catalogue.solve_seconds.with_label_values(&[method.label()]).observe(took.as_secs_f64());
+        }
+    }
+
+    pub fn polling(&self, open: usize, batch_size: usize) {
+        self.catalogue.captchas_open.set(gauge(open));
+        self.catalogue.batch_size.set(gauge(batch_size));
+    }
+
+    pub fn call_ended(&self, call: CallKind, outcome: CallOutcome, took: Duration) {
+        self.catalogue.upstream_calls_total.with_label_values(&[call.label(), outcome.label()]).inc();
+        self.catalogue.upstream_call_seconds.with_label_values(&[call.label()]).observe(took.as_secs_f64());
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a batch has at most a thousand ids")]
+    pub fn looked(&self, call: CallKind, ids: usize) {
+        self.catalogue.look_ids.with_label_values(&[call.label()]).observe(ids as f64);
+    }
+
+    pub fn refused(&self, call: CallKind, reason: &'static str) {
+        self.catalogue.refusals_total.with_label_values(&[call.label(), reason]).inc();
+    }
+
+    pub fn reported(&self, client: &str, verdict: &'static str, outcome: &'static str) {
+        self.catalogue.reports_total.with_label_values(&[client, verdict, outcome]).inc();
+    }
+
+    pub fn store_failed(&self) {
+        self.catalogue.store_failures_total.inc();
+    }
+
+    /// The exposition in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a collector cannot be encoded.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_shows_in_the_exposition() {
+        let metrics = Metrics::default();
+        metrics.upload_ended("team-a", Method::Image, UploadOutcome::Accepted, Duration::from_millis(20));
+        metrics.poll_counters("team-a").count(PollOutcome::WrongId);
+        metrics.call_ended(CallKind::LookBatch, CallOutcome::Mismatch, Duration::from_millis(20));
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"capgate_uploads_total{client="team-a",method="image",outcome="accepted"} 1"#,
+            r#"capgate_polls_total{client="team-a",outcome="wrong_id"} 1"#,
+            r#"capgate_polls_total{client="team-a",outcome="answer"} 0"#,
+            r#"capgate_upstream_calls_total{call="look_batch",outcome="mismatch"} 1"#,
+            "# HELP capgate_captchas_open Captchas that the upstream is working on.",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn counters_end_in_total_and_times_in_seconds() {
+        for row in ROWS {
+            assert_eq!(row.kind.starts_with("IntCounter"), row.name.ends_with("_total"), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A client's call to res.php, parsed once (protocol.md 3.1).
+
+use super::errors::ErrorCode;
+use super::form::Form;
+use super::ids::CaptchaId;
+use super::submit::WrongCall;
+
+/// Most ids in one client's `ids` call.
+pub const IDS_MAX: usize = 1_000;
+/// Longest pingback address, bytes.
+pub const ADDRESS_BYTES_MAX: usize = 2_000;
+
+/// Which way a captcha is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Good,
+    Bad,
+}
+
+impl Verdict {
+    /// The `action` that reports it.
+    #[must_use]
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::Good => "reportgood",
+            Self::Bad => "reportbad",
+        }
+    }
+}
+
+/// What a call to res.php asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResCall {
+    /// One captcha's answer; `with_price` for `get2`.
+    Get {
+        id: CaptchaId,
+        with_price: bool,
+    },
+    /// Several answers; an id that is malformed has its code in its place.
+    GetMany {
+        ids: Vec<Result<CaptchaId, ErrorCode>>,
+        with_price: bool,
+    },
+    Report {
+        id: CaptchaId,
+        verdict: Verdict,
+    },
+    Balance,
+    /// Statistics of a day, `YYYY-MM-DD`.
+    Stats {
+        date: String,
+    },
+    AddPingback {
+        address: String,
+    },
+    ListPingbacks,
+    RemovePingback {
+        address: String,
+    },
+    RemoveAllPingbacks,
+}
+
+impl ResCall {
+    /// # Errors
+    /// [`WrongCall`] with the upstream's own code: `ERROR_EMPTY_ACTION`, `ERROR_WRONG_ID_FORMAT`,
+    /// `ERROR_WRONG_CAPTCHA_ID`, `ERROR_BAD_PARAMETERS`.
+    pub fn parse(form: &Form) -> Result<Self, WrongCall> {
+        let Some(action) = form.word("action") else {
+            return Err(WrongCall::new(ErrorCode::EmptyAction, "the parameter action is missing"));
+        };
+        match action {
+            b"get" => Self::parse_get(form, false),
+            b"get2" => Self::parse_get(form, true),
+            b"reportbad" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Bad }),
+            b"reportgood" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Good }),
+            b"getbalance" => Ok(Self::Balance),
+            b"getstats" => Ok(Self::Stats { date: parse_date(form)? }),
+            b"add_pingback" => Ok(Self::AddPingback { address: parse_address(form)? }),
+            b"get_pingback" => Ok(Self::ListPingbacks),
+            b"del_pingback" => match parse_address(form)? {
+                all if all == "all" => Ok(Self::RemoveAllPingbacks),
+                address => Ok(Self::RemovePingback { address }),
+            },
+            // An action that we do not know could read or change what belongs to everybody: it is not forwarded.
+            _ => Err(WrongCall::new(ErrorCode::EmptyAction, "the action is not known")),
+        }
+    }
+
+    fn parse_get(form: &Form, with_price: bool) -> Result<Self, WrongCall> {
+        let Some(ids) = form.word("ids") else {
+            return Ok(Self::Get { id: parse_id(form)?, with_price });
+        };
+        // JSON clients may send an array; its text then stands in brackets and quotes.
+        let ids: Vec<_> = ids
+            .split(|byte| *byte == b',')
+            .map(|id| CaptchaId::parse(id.trim_ascii().trim_with(|byte| matches!(byte, b'[' | b']' | b'"'))))
+            .collect();
+        if ids.len() > IDS_MAX {
+            let reason = format!("{} ids; at most {IDS_MAX} are taken", ids.len());
+            return Err(WrongCall::new(ErrorCode::BadParameters, reason));
+        }
+        Ok(Self::GetMany { ids, with_price })
+    }
+}
+
+trait TrimWith {
+    fn trim_with(&self, is_margin: impl Fn(u8) -> bool) -> &[u8];
+}
+
+impl TrimWith for [u8] {
+    fn trim_with(&self, is_margin: impl Fn(u8) -> bool) -> &[u8] {
+        let mut rest = self;
+        while let [first, inner @ ..] = rest {
+            if !is_margin(*first) {
+                break;
+            }
+            rest = inner;
+        }
+        while let [inner @ .., last] = rest {
+            if !is_margin(*last) {
+                break;
+            }
+            rest = inner;
+        }
+        rest
+    }
+}
+
+fn parse_id(form: &Form) -> Result<CaptchaId, WrongCall> {
+    CaptchaId::parse(form.word("id").unwrap_or_default()).map_err(|code| WrongCall::new(code, code.help()))
+}
+
+fn parse_date(form: &Form) -> Result<String, WrongCall> {
+    form.word("date")
+        .and_then(|date| std::str::from_utf8(date).ok())
+        .and_then(|date| jiff::civil::Date::strptime("%Y-%m-%d", date).ok())
+        .map(|date| date.to_string())
+        .ok_or_else(|| WrongCall::new(ErrorCode::BadParameters, "date is not a day like 2013-11-27"))
+}
+
+fn parse_address(form: &Form) -> Result<String, WrongCall> {
+    let is_address = |address: &&str| {
+        address.len() <= ADDRESS_BYTES_MAX
+            && !address.contains(|symbol: char| symbol.is_control() || symbol == '|')
+    };
+    form.word("addr")
+        .and_then(|address| std::str::from_utf8(address).ok())
+        .filter(is_address)
+        .map(str::to_owned)
+        .ok_or_else(|| WrongCall::new(ErrorCode::BadParameters, "addr is missing or no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn parse(query: &str) -> Result<ResCall, ErrorCode> {
+        ResCall::parse(&Form::decode(query, &Bytes::new()).unwrap()).map_err(|wrong| wrong.code)
+    }
+
+    #[test]
+    fn every_documented_action() {
+        let id = CaptchaId(12);
+        assert_eq!(parse("action=get&id=12"), Ok(ResCall::Get { id, with_price: false }));
+        assert_eq!(parse("action=get2&id=12"), Ok(ResCall::Get { id, with_price: true }));
+        assert_eq!(parse("action=reportbad&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Bad }));
+        assert_eq!(parse("action=reportgood&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Good }));
+        assert_eq!(parse("action=getbalance"), Ok(ResCall::Balance));
+        assert_eq!(
+            parse("action=getstats&date=2013-11-27"),
+            Ok(ResCall::Stats { date: "2013-11-27".into() })
+        );
+        assert_eq!(parse("action=add_pingback&addr=a/b"), Ok(ResCall::AddPingback { address: "a/b".into() }));
+        assert_eq!(parse("action=get_pingback"), Ok(ResCall::ListPingbacks));
+        assert_eq!(parse("action=del_pingback&addr=a"), Ok(ResCall::RemovePingback { address: "a".into() }));
+        assert_eq!(parse("action=del_pingback&addr=all"), Ok(ResCall::RemoveAllPingbacks));
+    }
+
+    #[test]
+    fn a_malformed_id_among_several_spoils_only_its_own_place() {
+        let ids = vec![Ok(CaptchaId(1)), Err(ErrorCode::WrongIdFormat), Ok(CaptchaId(3))];
+        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids, with_price: false }));
+    }
+
+    #[test]
+    fn ids_of_a_json_body_may_be_an_array() {
+        let form = Form::decode("", &Bytes::from_static(br#"{"action":"get","ids":[1,"2"]}"#)).unwrap();
+        let ids = vec![Ok(CaptchaId(1)), Ok(CaptchaId(2))];
+        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids, with_price: false }));
+    }
+
+    #[test]
+    fn as_many_ids_as_allowed_and_one_more() {
+        let ids = |count: usize| format!("action=get&ids={}", vec!["1"; count].join(","));
+        assert!(parse(&ids(IDS_MAX)).is_ok());
+        assert_eq!(parse(&ids(IDS_MAX + 1)), Err(ErrorCode::BadParameters));
+    }
+
+    #[test]
+    fn what_is_wrong_has_the_upstreams_own_code() {
+        assert_eq!(parse(""), Err(ErrorCode::EmptyAction));
+        assert_eq!(parse("action=drop_everything"), Err(ErrorCode::EmptyAction));
+        assert_eq!(parse("action=get"), Err(ErrorCode::WrongIdFormat));
+        assert_eq!(parse("action=get&id=1a"), Err(ErrorCode::WrongIdFormat));
+        assert_eq!(parse("action=get&id=99999999999999999999999"), Err(ErrorCode::WrongCaptchaId));
+        assert_eq!(parse("action=getstats&date=yesterday"), Err(ErrorCode::BadParameters));
+        assert_eq!(parse("action=add_pingback&addr=a|b"), Err(ErrorCode::BadParameters));
+    }
+}

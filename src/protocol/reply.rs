@@ -1,0 +1,349 @@
+//! Replies: those of the upstream, read; those to clients, written.
+//!
+//! A reply that is neither an answer nor a code (an HTML page, an empty body, half a body) is `Garbage`: it says
+//! nothing, reaches no client, and is a reason to ask again (protocol.md 7, trap 11).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{Answer, Solution};
+use super::errors::{Code, ErrorCode};
+use super::form::JsonObject;
+use super::ids::CaptchaId;
+
+/// What in.php said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadReply {
+    Accepted(CaptchaId),
+    /// Not taken, and why; `text` is the upstream's own explanation.
+    Refused {
+        code: Code,
+        text: Option<String>,
+    },
+    /// The upload may have been taken and paid for.
+    Garbage,
+}
+
+/// What one look at one captcha showed.
+#[derive(Clone, Debug)]
+pub enum Look {
+    NotReady,
+    Solved(Solution),
+    /// A code other than `CAPCHA_NOT_READY`, of the captcha or of the account.
+    Code(Code),
+    Garbage,
+}
+
+/// What a look at several captchas showed.
+#[derive(Clone, Debug)]
+pub enum Batch {
+    /// One piece for each id, in the order of the ids.
+    Pieces(Vec<Look>),
+    /// One code for the whole call.
+    Account(Code),
+    /// Pieces, but not as many as ids: nobody knows which is whose.
+    Mismatch {
+        pieces: usize,
+    },
+    Garbage,
+}
+
+/// A JSON reply, taken apart.
+struct Envelope<'a> {
+    is_ok: bool,
+    request: &'a RawValue,
+    extras: Vec<(String, &'a RawValue)>,
+}
+
+impl<'a> Envelope<'a> {
+    fn parse(body: &'a str) -> Option<Self> {
+        let object: JsonObject<'a> = serde_json::from_str(body).ok()?;
+        let (mut status, mut request, mut extras) = (None, None, Vec::new());
+        for (name, value) in object.0 {
+            match name.as_str() {
+                "status" => status = Some(value),
+                "request" => request = Some(value),
+                _ => extras.push((name, value)),
+            }
+        }
+        let is_ok = match status?.get() {
+            "1" | "\"1\"" | "true" => true,
+            "0" | "\"0\"" | "false" => false,
+            _ => return None,
+        };
+        Some(Self { is_ok, request: request?, extras })
+    }
+
+    /// `request` as text, when it is a string or a number.
+    fn text(&self) -> Option<String> {
+        let json = self.request.get();
+        if json.starts_with('"') {
+            String::deserialize(self.request).ok()
+        } else {
+            json.starts_with(|first: char| first.is_ascii_digit() || first == '-').then(|| json.to_owned())
+        }
+    }
+
+    fn extra_text(&self, name: &str) -> Option<String> {
+        let (_, value) = self.extras.iter().find(|(extra, _)| extra == name)?;
+        String::deserialize(*value).ok()
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    body.first() == Some(&b'{')
+}
+
+/// Reads in.php's reply, in either form.
+#[must_use]
+pub fn read_upload(body: &[u8]) -> UploadReply {
+    let body = body.trim_ascii();
+    let accepted = |id: &[u8]| CaptchaId::parse(id).map_or(UploadReply::Garbage, UploadReply::Accepted);
+    if let Some(id) = body.strip_prefix(b"OK|") {
+        return accepted(id);
+    }
+    if is_json(body) {
+        let body = String::from_utf8_lossy(body);
+        let Some(envelope) = Envelope::parse(&body) else {
+            return UploadReply::Garbage;
+        };
+        let Some(request) = envelope.text() else {
+            return UploadReply::Garbage;
+        };
+        if envelope.is_ok {
+            return accepted(request.as_bytes());
+        }
+        let text = envelope.extra_text("error_text");
+        return refusal(request.as_bytes())
+            .map_or(UploadReply::Garbage, |code| UploadReply::Refused { code, text });
+    }
+    refusal(body).map_or(UploadReply::Garbage, |code| UploadReply::Refused { code, text: None })
+}
+
+/// A code, or the bare address that in.php sends when a site key belongs to the search engine (protocol.md 2.5).
+fn refusal(text: &[u8]) -> Option<Code> {
+    let is_address = (text.starts_with(b"https://") || text.starts_with(b"http://"))
+        && text.len() <= 500
+        && text.iter().all(u8::is_ascii_graphic);
+    Code::parse(text).or_else(|| is_address.then(|| Code::Unknown(Bytes::copy_from_slice(text))))
+}
+
+/// Reads res.php's reply to a look at one captcha, in either form.
+#[must_use]
+pub fn read_look(body: &[u8]) -> Look {
+    let body = body.trim_ascii_end();
+    if let Some(text) = body.strip_prefix(b"OK|").filter(|text| !text.is_empty()) {
+        return Look::Solved(Answer::Text(Bytes::copy_from_slice(text)).into());
+    }
+    let body = body.trim_ascii_start();
+    if !is_json(body) {
+        return look_of_code(body);
+    }
+    // No charset is promised; an answer with foreign bytes in it is still an answer.
+    let body = String::from_utf8_lossy(body);
+    let Some(mut envelope) = Envelope::parse(&body) else {
+        return Look::Garbage;
+    };
+    if !envelope.is_ok {
+        return envelope.text().map_or(Look::Garbage, |text| look_of_code(text.as_bytes()));
+    }
+    let price = envelope.extra_text("price");
+    if price.is_some() {
+        envelope.extras.retain(|(name, _)| name != "price");
+    }
+    let extras = envelope.extras.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    Look::Solved(Solution { answer: Answer::Json { request: envelope.request.to_owned(), extras }, price })
+}
+
+fn look_of_code(text: &[u8]) -> Look {
+    match Code::parse(text) {
+        Some(Code::Known(ErrorCode::NotReady)) => Look::NotReady,
+        Some(code) => Look::Code(code),
+        None => Look::Garbage,
+    }
+}
+
+/// Reads res.php's reply to a look at `ids` captchas (at least two). It takes nothing from a reply that has another
+/// number of pieces (protocol.md 3.3: 15 pieces for 33 ids were seen).
+#[must_use]
+pub fn read_batch(body: &[u8], ids: usize) -> Batch {
+    let body = body.trim_ascii();
+    if is_json(body) {
+        // We ask in plain form; an upstream that answers in JSON all the same joins the pieces in `request`.
+        let body = String::from_utf8_lossy(body);
+        let Some(envelope) = Envelope::parse(&body) else {
+            return Batch::Garbage;
+        };
+        return envelope.text().map_or(Batch::Garbage, |text| split_batch(text.as_bytes(), ids));
+    }
+    split_batch(body, ids)
+}
+
+fn split_batch(text: &[u8], ids: usize) -> Batch {
+    if let Some(code) = Code::parse(text) {
+        let is_about_account = code.known().is_none_or(ErrorCode::is_about_account);
+        return if is_about_account { Batch::Account(code) } else { Batch::Mismatch { pieces: 1 } };
+    }
+    if text.is_empty() || text.starts_with(b"<") {
+        return Batch::Garbage;
+    }
+    let pieces: Vec<&[u8]> = text.split(|byte| *byte == b'|').collect();
+    if pieces.len() != ids {
+        return Batch::Mismatch { pieces: pieces.len() };
+    }
+    Batch::Pieces(pieces.into_iter().map(look_of_piece).collect())
+}
+
+/// A piece of a batch has no `OK|` before it (protocol.md 3.3).
+fn look_of_piece(piece: &[u8]) -> Look {
+    match look_of_code(piece) {
+        Look::Garbage if !piece.is_empty() => {
+            Look::Solved(Answer::Text(Bytes::copy_from_slice(piece)).into())
+        }
+        look => look,
+    }
+}
+
+/// What a call that is neither an upload nor a look was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    Text(String),
+    Code(Code),
+    Garbage,
+}
+
+/// Reads the reply to getbalance or a report, in either form.
+#[must_use]
+pub fn read_told(body: &[u8]) -> Told {
+    let body = body.trim_ascii();
+    let text = if is_json(body) {
+        let body = String::from_utf8_lossy(body);
+        let Some(text) = Envelope::parse(&body).and_then(|envelope| envelope.text()) else {
+            return Told::Garbage;
+        };
+        text
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
+    match Code::parse(text.as_bytes()) {
+        Some(code) => Told::Code(code),
+        None if text.is_empty() || text.starts_with('<') || text.len() > 200 => Told::Garbage,
+        None => Told::Text(text),
+    }
+}
+
+/// The two forms of a v1 reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    Json,
+}
+
+/// Writes `OK|id`.
+#[must_use]
+pub fn write_accepted(id: CaptchaId, form: Form) -> Bytes {
+    match form {
+        Form::Plain => format!("OK|{id}").into(),
+        Form::Json => format!("{{\"status\":1,\"request\":\"{id}\"}}").into(),
+    }
+}
+
+/// Writes a code; `text` says why, to those who read JSON.
+#[must_use]
+pub fn write_code(code: &Code, text: Option<&str>, form: Form) -> Bytes {
+    match form {
+        Form::Plain => Bytes::copy_from_slice(code.as_bytes()),
+        Form::Json => {
+            let mut body = envelope_start(false, &code.as_str());
+            if let Some(text) = text {
+                body.push_str(",\"error_text\":");
+                body.push_str(&json_string(text));
+            }
+            body.push('}');
+            body.into()
+        }
+    }
+}
+
+/// Writes how a captcha ended, with its price when `with_price` and it is known.
+#[must_use]
+pub fn write_solution(solution: &Solution, with_price: bool, form: Form) -> Bytes {
+    let price = solution.price.as_deref().filter(|_| with_price);
+    match (&solution.answer, form) {
+        (Answer::Failed(code), form) => write_code(code, None, form),
+        (answer, Form::Plain) => {
+            let answer = answer.plain();
+            let mut body = BytesMut::with_capacity(answer.len() + 16);
+            body.put_slice(b"OK|");
+            body.put_slice(&answer);
+            if let Some(price) = price {
+                body.put_u8(b'|');
+                body.put_slice(price.as_bytes());
+            }
+            body.freeze()
+        }
+        (answer, Form::Json) => {
+            let mut body = String::from("{\"status\":1,\"request\":");
+            match answer {
+                Answer::Json { request, extras } => {
+                    body.push_str(request.get());
+                    for (name, value) in extras {
+                        body.push(',');
+                        body.push_str(&json_string(name));
+                        body.push(':');
+                        body.push_str(value.get());
+                    }
+                }
+                other => body.push_str(&json_string(&String::from_utf8_lossy(&other.plain()))),
+            }
+            if let Some(price) = price {
+                body.push_str(",\"price\":");
+                body.push_str(&json_string(price));
+            }
+            body.push('}');
+            body.into()
+        }
+    }
+}
+
+/// Joins the pieces of an `ids` call: no `OK|`, and in JSON `status` 1 whatever the pieces are (protocol.md 3.3).
+#[must_use]
+pub fn write_batch(pieces: &[Bytes], form: Form) -> Bytes {
+    let joined = pieces.join(&b'|');
+    match form {
+        Form::Plain => joined.into(),
+        Form::Json => write_text(&String::from_utf8_lossy(&joined), Form::Json),
+    }
+}
+
+/// Writes a text that stands for itself: a balance, `OK_REPORT_RECORDED`.
+#[must_use]
+pub fn write_text(text: &str, form: Form) -> Bytes {
+    match form {
+        Form::Plain => text.to_owned().into(),
+        Form::Json => (envelope_start(true, text) + "}").into(),
+    }
+}
+
+/// Writes a list: `OK|a|b` or a JSON array (protocol.md 3.1, `get_pingback`).
+#[must_use]
+pub fn write_list(items: &[String], form: Form) -> Bytes {
+    match form {
+        Form::Plain => {
+            std::iter::once("OK").chain(items.iter().map(String::as_str)).collect::<Vec<_>>().join("|").into()
+        }
+        Form::Json => format!("{{\"status\":1,\"request\":{}}}", serde_json::Value::from(items)).into(),
+    }
+}
+
+fn envelope_start(is_ok: bool, request: &str) -> String {
+    format!("{{\"status\":{},\"request\":{}", u8::from(is_ok), json_string(request))
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

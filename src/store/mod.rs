@@ -1,0 +1,123 @@
+//! What must survive: the one place where shared state changes.
+//!
+//! The order of a captcha's changes is the contract: `Submitting` is durable before the upload is sent, `Accepted` before
+//! the client reads `OK|id`, `Solved` before a client is told the answer. A change is durable once
+//! [`Store::commit`] has returned.
+
+pub mod memory;
+
+use futures_util::future::BoxFuture;
+
+use crate::clock::Timestamp;
+use crate::protocol::answer::Solution;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::Method;
+use crate::protocol::poll::Verdict;
+
+pub use memory::MemoryStore;
+
+/// Names an upload before the upstream has given it an id; drawn at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IntentId(pub u64);
+
+/// An upload that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub id: IntentId,
+    /// The client's name.
+    pub client: String,
+    pub method: Method,
+    pub at: Timestamp,
+}
+
+/// How an upload ended that got no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// The upstream certainly has not taken it: never sent, or refused.
+    Refused,
+    /// Sent, and no reply: it may have been taken and paid for.
+    Unknown,
+}
+
+/// A captcha that the upstream accepted.
+#[derive(Clone, Debug)]
+pub struct CaptchaRecord {
+    pub id: CaptchaId,
+    /// The name of the client that owns it.
+    pub client: String,
+    pub method: Method,
+    pub uploaded_at: Timestamp,
+    pub solution: Option<Solution>,
+    pub report: Option<Verdict>,
+}
+
+/// One change of what must survive.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Submitting(Intent),
+    Accepted {
+        intent: IntentId,
+        id: CaptchaId,
+        at: Timestamp,
+    },
+    NotAccepted {
+        intent: IntentId,
+        how: NotAccepted,
+        at: Timestamp,
+    },
+    Solved {
+        id: CaptchaId,
+        solution: Solution,
+        at: Timestamp,
+    },
+    Priced {
+        id: CaptchaId,
+        price: String,
+    },
+    Reported {
+        id: CaptchaId,
+        verdict: Verdict,
+        at: Timestamp,
+    },
+    PingbackAdded {
+        client: String,
+        address: String,
+    },
+    PingbackRemoved {
+        client: String,
+        address: String,
+    },
+    PingbacksCleared {
+        client: String,
+    },
+    /// Captchas uploaded before this moment leave.
+    Forget {
+        uploaded_before: Timestamp,
+    },
+}
+
+/// All that a store holds, at the start.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    pub captchas: Vec<CaptchaRecord>,
+    /// Uploads that were about to be sent when the process ended: nobody knows what became of them.
+    pub unknown: Vec<Intent>,
+    /// Addresses for pingback, by the client's name.
+    pub pingbacks: Vec<(String, String)>,
+}
+
+/// Why a change could not be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// Keeps changes.
+pub trait Store: Send + Sync + 'static {
+    /// Everything kept so far.
+    fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>>;
+
+    /// Keeps `change`; it is durable when this returns.
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>>;
+}

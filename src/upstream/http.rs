@@ -1,0 +1,213 @@
+//! The upstream over HTTP.
+//!
+//! awc's client lives on one thread: a thread of its own runs it, and everybody else hands it calls.
+
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::rt::Runtime;
+use awc::error::{ConnectError, SendRequestError};
+use awc::{Client, Connector};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Call, Upstream, UpstreamError};
+use crate::config::UpstreamSettings;
+use crate::protocol::ids::{UpstreamKey, hex};
+
+/// Most bytes of a reply's body that are read; an answer has a few kB, a batch of 100 tokens 200 kB.
+pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most calls on their way to the upstream at once; further ones wait for a connection.
+const CONNECTIONS_MAX: usize = 256;
+/// Calls handed over and not yet taken up; as many again as can be under way.
+const HANDOVERS_MAX: usize = 1_024;
+/// How long an idle connection is kept for looks, which can be asked again when it turns out dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept for uploads: shorter than the 5 s after which common servers close theirs, for
+/// an upload on a connection that was just closed could not be told from one whose reply was lost.
+const KEEP_ALIVE_UPLOADS: Duration = Duration::from_secs(4);
+
+/// Why the upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("upstream.ca_file {path}: {reason}")]
+    CaFile { path: String, reason: String },
+    #[error("the thread for upstream calls did not start: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+type Handover = (Call, oneshot::Sender<Result<Bytes, UpstreamError>>);
+
+/// Calls the upstream over HTTP or HTTPS with pooled connections.
+#[derive(Clone, Debug)]
+pub struct HttpUpstream {
+    calls: mpsc::Sender<Handover>,
+}
+
+impl HttpUpstream {
+    /// Starts the thread; it ends when the last clone is dropped.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the private CA cannot be read or the thread cannot start.
+    pub fn start(settings: &UpstreamSettings, key: UpstreamKey) -> Result<Self, SetupError> {
+        let tls = Arc::new(tls_config(settings)?);
+        let (calls, inbox) = mpsc::channel(HANDOVERS_MAX);
+        let (url, timeout) = (settings.url.clone(), settings.timeout);
+        let (tell, started) = std::sync::mpsc::channel();
+        std::thread::Builder::new().name("upstream".into()).spawn(move || {
+            let runtime = match Runtime::new() {
+                Ok(runtime) => runtime,
+                Err(error) => return tell.send(Err(error)).unwrap_or(()),
+            };
+            // Who starts us waits for this; it cannot have gone.
+            let _ = tell.send(Ok(()));
+            runtime.block_on(async move {
+                let caller = Caller {
+                    uploads: client(&tls, timeout, KEEP_ALIVE_UPLOADS),
+                    looks: client(&tls, timeout, KEEP_ALIVE),
+                    url,
+                    key,
+                };
+                take_calls(caller, inbox).await;
+            });
+        })?;
+        started.recv().map_err(std::io::Error::other)??;
+        Ok(Self { calls })
+    }
+}
+
+impl Upstream for HttpUpstream {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Bytes, UpstreamError>> {
+        let calls = self.calls.clone();
+        Box::pin(async move {
+            let (sender, reply) = oneshot::channel();
+            let gone = |sent: bool| {
+                let text = "the thread for upstream calls has ended".to_owned();
+                if sent { UpstreamError::Lost(text) } else { UpstreamError::NotSent(text) }
+            };
+            calls.send((call, sender)).await.map_err(|_| gone(false))?;
+            reply.await.map_err(|_| gone(true))?
+        })
+    }
+}
+
+fn tls_config(settings: &UpstreamSettings) -> Result<rustls::ClientConfig, SetupError> {
+    let mut roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(path) = &settings.ca_file {
+        let fault = |reason: String| SetupError::CaFile { path: path.display().to_string(), reason };
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
+            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SetupError::Thread(std::io::Error::other(error)))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn client(tls: &Arc<rustls::ClientConfig>, timeout: Duration, keep_alive: Duration) -> Client {
+    let connector = Connector::new()
+        .rustls_0_23(Arc::clone(tls))
+        .max_http_version(actix_web::http::Version::HTTP_11)
+        .timeout(timeout)
+        .handshake_timeout(timeout)
+        .limit(CONNECTIONS_MAX)
+        .conn_keep_alive(keep_alive);
+    Client::builder()
+        .connector(connector)
+        .timeout(timeout)
+        .disable_redirects()
+        .add_default_header(("User-Agent", concat!("capgate/", env!("CARGO_PKG_VERSION"))))
+        .finish()
+}
+
+struct Caller {
+    uploads: Client,
+    looks: Client,
+    url: String,
+    key: UpstreamKey,
+}
+
+async fn take_calls(caller: Caller, mut inbox: mpsc::Receiver<Handover>) {
+    let caller = Rc::new(caller);
+    while let Some((call, reply)) = inbox.recv().await {
+        let caller = Rc::clone(&caller);
+        actix_web::rt::spawn(async move {
+            // Nobody waits any more when the driver was stopped; the reply has nowhere to go then.
+            let _ = reply.send(caller.send(&call).await);
+        });
+    }
+}
+
+impl Caller {
+    async fn send(&self, call: &Call) -> Result<Bytes, UpstreamError> {
+        let page = format!("{}/{}", self.url, call.page());
+        let sent = if let Call::Submit(upload) = call {
+            let boundary = format!("capgate-{}", hex(&rand::random::<[u8; 16]>()));
+            let (content_type, body) = upload.encode(&self.key, &boundary);
+            self.uploads.post(page).insert_header((CONTENT_TYPE, content_type)).send_body(body).await
+        } else {
+            let query = call.query(&self.key);
+            let query = String::from_utf8_lossy(&query);
+            let page = if query.is_empty() { page } else { format!("{page}?{query}") };
+            self.looks.get(page).send().await
+        };
+        let mut reply = sent.map_err(|error| failure(&error))?;
+        if reply.status() != actix_web::http::StatusCode::OK {
+            return Err(UpstreamError::Status(reply.status().as_u16()));
+        }
+        reply
+            .body()
+            .limit(REPLY_BYTES_MAX)
+            .await
+            .map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))
+    }
+}
+
+/// Tells what was certainly not sent from what may have been. awc reports a reply that was lost after the whole call was
+/// sent as `Connect(Disconnected)`; only a connection that never came about is certain.
+fn failure(error: &SendRequestError) -> UpstreamError {
+    // Not the error's own text where that could name the URL, for the key stands in it.
+    match error {
+        SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
+            UpstreamError::NotSent("the host's name was not found".into())
+        }
+        SendRequestError::Connect(ConnectError::Timeout) => {
+            UpstreamError::NotSent("no connection in time".into())
+        }
+        SendRequestError::Connect(ConnectError::Io(error)) if is_certain(error.kind()) => {
+            UpstreamError::NotSent(error.to_string())
+        }
+        SendRequestError::Connect(ConnectError::SslIsNotSupported) | SendRequestError::Url(_) => {
+            UpstreamError::NotSent("the upstream's address cannot be used".into())
+        }
+        SendRequestError::Timeout => UpstreamError::Lost("no reply in time".into()),
+        SendRequestError::Connect(ConnectError::Io(error)) | SendRequestError::Send(error) => {
+            UpstreamError::Lost(error.to_string())
+        }
+        SendRequestError::Connect(_) => UpstreamError::Lost("the connection was closed".into()),
+        SendRequestError::Response(_) => UpstreamError::Lost("the reply is not HTTP".into()),
+        _ => UpstreamError::Lost("the call failed".into()),
+    }
+}
+
+fn is_certain(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            // A TLS handshake that failed: no byte of the call was sent.
+            | ErrorKind::InvalidData
+    )
+}
