@@ -1,11 +1,12 @@
 //! Answers as a function of the upload: whoever knows what was uploaded can compute what must come back, so an answer
-//! that reaches the wrong client is caught. The README of the test tools repeats these rules for other languages.
+//! that reaches the wrong client is caught. Tests in other languages compute them too: these rules do not change.
 //!
 //! `H(x)` is the lower-case hexadecimal SHA-256 of the bytes x, `b0`, `b1`.. are the bytes of the raw digest.
 //!
 //! | kind | answer |
 //! | --- | --- |
 //! | image | first 8 digits of H(image); with `numeric=1` those as a decimal number |
+//! | image, `piped_answers` | the fraction with b4 * 256 + b5 under 65536 * fraction: a bar after the fourth digit |
 //! | text | first 8 digits of H(`textcaptcha`, or `textinstructions`) |
 //! | grid | `click:A/B/C`, A = 1 + b0 % 3, B = 4 + b1 % 3, C = 7 + b2 % 3 |
 //! | canvas | `canvas:b0,b1,b2,b3,b4,b5;` |
@@ -94,8 +95,8 @@ pub fn answer(upload: &Upload, form: &Form, piped: f64) -> Answer {
             Answer::text(format!("click:{}/{}/{}", 1 + a % 3, 4 + b % 3, 7 + c % 3))
         }
         Method::Canvas => {
-            let [a, b, c, d, e, f, ..] = file(0);
-            Answer::text(format!("canvas:{a},{b},{c},{d},{e},{f};"))
+            let points: Vec<String> = file(0).iter().take(6).map(u8::to_string).collect();
+            Answer::text(format!("canvas:{};", points.join(",")))
         }
         Method::Coordinates => {
             let [a, b, c, d, ..] = file(0).map(|byte| byte.to_string());
@@ -118,11 +119,12 @@ pub fn answer(upload: &Upload, form: &Form, piped: f64) -> Answer {
     }
 }
 
-fn image_text([a, b, c, d, e, f, ..]: [u8; 32], form: &Form, piped: f64) -> String {
+fn image_text(digest: [u8; 32], form: &Form, piped: f64) -> String {
+    let [a, b, c, d, next @ ..] = digest;
     let number = u32::from_be_bytes([a, b, c, d]);
     if form.is_on("numeric") {
         number.to_string()
-    } else if f64::from(u16::from_be_bytes([e, f])) < piped * 65_536.0 {
+    } else if f64::from(u16::from_be_bytes([next[0], next[1]])) < piped * 65_536.0 {
         format!("{}|{}", hex(&[a, b]), hex(&[c, d]))
     } else {
         format!("{number:08x}")

@@ -6,11 +6,14 @@
 //! keys go on counting towards `IP_BANNED`. 1001 to 1004 begin with the answer that completes them, so the next call
 //! is the first to see the code; of `ERROR: 1005`, `MAX_USER_TURN` and `IP_BANNED` the completing call sees it.
 
+mod logs;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use self::logs::{Log, Usage, is_too_much};
 use super::scenario::{BatchCountsAs, Scenario};
 use crate::clock::Timestamp;
 use crate::protocol::ErrorCode;
@@ -27,13 +30,10 @@ const WRONG_KEYS_FOR_BLOCK: u64 = 5;
 /// Calls to in.php in three seconds that are still allowed.
 const TURNS_MAX: u64 = 60;
 const TURN_WINDOW: Duration = Duration::from_secs(3);
-/// `R > C * 20 + 1200` blocks (1005).
-const CALLS_PER_UPLOAD: u64 = 20;
-const CALLS_FREE: u64 = 1_200;
 /// Rolling windows in which 1005 is checked beside the whole life, since no source names one.
 const CALL_WINDOWS: [Duration; 2] = [Duration::from_hours(1), DAY];
 
-/// How long each rule blocks. IP_BANNED's cause is "many" wrong keys; see the switch `wrong_keys_for_ban`.
+/// How long each rule blocks. `IP_BANNED` comes after "many" wrong keys; see the switch `wrong_keys_for_ban`.
 const fn length(rule: ErrorCode) -> Duration {
     match rule {
         ErrorCode::Block1001 | ErrorCode::Block1004 => Duration::from_mins(10),
@@ -58,73 +58,6 @@ pub struct Block {
 
 /// Blocks that the state page remembers; the total goes on counting.
 const BLOCKS_KEPT: usize = 1_000;
-
-/// Moments at which something happened, as far back as a window reaches.
-#[derive(Clone, Debug)]
-struct Log {
-    window: Duration,
-    moments: VecDeque<(Timestamp, u64)>,
-    sum: u64,
-}
-
-impl Log {
-    const fn over(window: Duration) -> Self {
-        Self { window, moments: VecDeque::new(), sum: 0 }
-    }
-
-    fn add(&mut self, count: u64, now: Timestamp) {
-        self.moments.push_back((now, count));
-        self.sum += count;
-    }
-
-    fn sum(&mut self, now: Timestamp) -> u64 {
-        while let Some((moment, count)) = self.moments.front().copied()
-            && moment + self.window <= now
-        {
-            self.moments.pop_front();
-            self.sum -= count;
-        }
-        self.sum
-    }
-
-    fn clear(&mut self) {
-        self.moments.clear();
-        self.sum = 0;
-    }
-}
-
-/// What 1005 compares, in one window: `uploads` is C, the other two are R read in its two ways.
-#[derive(Clone, Debug)]
-struct Usage {
-    uploads: Log,
-    calls: Log,
-    looks: Log,
-}
-
-impl Usage {
-    const fn over(window: Duration) -> Self {
-        Self { uploads: Log::over(window), calls: Log::over(window), looks: Log::over(window) }
-    }
-
-    fn is_too_much(&mut self, reading: BatchCountsAs, now: Timestamp) -> bool {
-        is_too_much(self.calls.sum(now), self.looks.sum(now), self.uploads.sum(now), reading)
-    }
-
-    fn clear(&mut self) {
-        for log in [&mut self.uploads, &mut self.calls, &mut self.looks] {
-            log.clear();
-        }
-    }
-}
-
-const fn is_too_much(calls: u64, looks: u64, uploads: u64, reading: BatchCountsAs) -> bool {
-    let allowed = uploads * CALLS_PER_UPLOAD + CALLS_FREE;
-    match reading {
-        BatchCountsAs::One => calls > allowed,
-        BatchCountsAs::Each => looks > allowed,
-        BatchCountsAs::Both => calls > allowed || looks > allowed,
-    }
-}
 
 /// Every habit's log, the whole-life counters, and the blocks.
 #[derive(Clone, Debug)]
@@ -260,6 +193,11 @@ impl BlockRules {
     pub fn force(&mut self, rule: ErrorCode, now: Timestamp) {
         self.forced += 1;
         self.record(rule, true, now);
+    }
+
+    /// Blocks that the calls earned.
+    pub const fn earned(&self) -> u64 {
+        self.earned
     }
 
     /// Blocks that the calls earned, blocks that a switch began, and the latest of both.

@@ -38,18 +38,17 @@ pub struct Captcha {
     pub report: Option<&'static str>,
     pub pingback: Option<String>,
     /// The code it ends with instead of an answer.
-    #[serde(serialize_with = "code_as_text")]
+    #[serde(skip)]
     pub ends_with: Option<ErrorCode>,
     #[serde(skip)]
     pub answer: Answer,
 }
 
-fn code_as_text<S: serde::Serializer>(code: &Option<ErrorCode>, serializer: S) -> Result<S::Ok, S::Error> {
-    code.map(ErrorCode::as_str).serialize(serializer)
-}
-
 impl Captcha {
     /// The outcome, once the worker is done.
+    ///
+    /// # Errors
+    /// `CAPCHA_NOT_READY` before that, or the code that the captcha ends with.
     pub fn outcome(&self, now: Timestamp) -> Result<&Answer, ErrorCode> {
         if now < self.ready_at {
             return Err(ErrorCode::NotReady);

@@ -13,7 +13,7 @@
 //! use capgate::protocol::Form;
 //! use capgate::simulator::{DEFAULT_KEY, Endpoint, Model, Scenario};
 //!
-//! let mut model = Model::new(Scenario::default());
+//! let mut model = Model::new(Scenario::default(), Timestamp(0));
 //! let upload = format!("key={DEFAULT_KEY}&method=userrecaptcha&googlekey=k&pageurl=http://p");
 //! let form = Form::decode(&upload, &bytes::Bytes::new()).unwrap();
 //! let reply = model.handle(Endpoint::InPhp, &form, Timestamp(1_000));
@@ -33,6 +33,8 @@ pub mod scenario;
 pub mod server;
 pub mod solving;
 pub mod state;
+#[cfg(test)]
+mod support;
 pub mod uploads;
 pub mod values;
 

@@ -2,19 +2,22 @@
 //!
 //! The order of a call: workers that are due finish; a running block answers everything; a fault may strike; the key
 //! is checked; the call is counted by the block rules; then in.php or res.php does its work. Work per call depends on
-//! what the call names and on what became due since the last one, never on how many captchas there were.
+//! what the call names and on what became due since the last one, never on how many captchas there were. A call that a
+//! fault keeps from being carried out is counted by the block rules all the same: it has reached the upstream.
 
 mod in_php;
 mod res_php;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::block_rules::BlockRules;
 use super::captchas::{Captcha, CaptchaSums, Captchas};
 use super::faults::{Endpoint, FaultKind, Faults};
 use super::random::Random;
 use super::reply::{Reply, Say};
-use super::scenario::Scenario;
+use super::scenario::{Scenario, ScenarioError};
 use super::solving;
 use super::state::{Counts, State, ratio};
 use super::values::Money;
@@ -41,15 +44,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// An upstream to which nothing has happened yet.
-    pub fn new(scenario: Scenario) -> Self {
+    /// An upstream to which nothing has happened before `now`.
+    pub fn new(scenario: Scenario, now: Timestamp) -> Self {
         let seed = scenario.seed;
         let mut ids = Random::new(seed, "ids");
         Self {
             rules: BlockRules::new(&scenario),
             faults: Faults::new(&scenario.faults, seed),
             captchas: Captchas::new(scenario.balance, CaptchaSums::default()),
-            counts: Counts::default(),
+            counts: Counts::since(now),
             prices: prices(seed),
             pingbacks: Vec::new(),
             last_id: FIRST_ID_MIN + ids.below(6 * FIRST_ID_MIN),
@@ -100,6 +103,11 @@ impl Model {
         }
     }
 
+    /// Blocks that the calls earned so far: what [`State`] says, without the cost of a whole one.
+    pub const fn blocks(&self) -> u64 {
+        self.rules.earned()
+    }
+
     /// The captchas of the last 15 minutes, oldest first, with how they were asked for.
     pub fn captchas(&self) -> impl Iterator<Item = &Captcha> {
         self.captchas.all()
@@ -129,10 +137,20 @@ impl Model {
         self.scenario = scenario;
     }
 
+    /// Takes the members of a JSON object for its switches, see [`Scenario::merged`].
+    ///
+    /// # Errors
+    /// Whatever is wrong with the object; nothing is changed then.
+    pub fn change(&mut self, patch: &Value) -> Result<(), ScenarioError> {
+        let scenario = self.scenario.merged(patch)?;
+        self.switch(scenario);
+        Ok(())
+    }
+
     /// Begins counting anew and ends every block; captchas and their answers stay.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, now: Timestamp) {
         self.rules = BlockRules::new(&self.scenario);
-        self.counts = Counts::default();
+        self.counts = Counts::since(now);
         self.captchas.sums = CaptchaSums::default();
         self.faults.reset();
     }
@@ -249,5 +267,7 @@ fn prices(seed: u64) -> BTreeMap<Method, Money> {
     Method::ALL.iter().map(|method| (*method, solving::price(*method, seed))).collect()
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

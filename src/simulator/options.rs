@@ -43,7 +43,7 @@ pub struct Switches {
     /// USD on the account
     #[arg(long, value_name = "USD", default_value_t = Scenario::default().balance)]
     balance: Money,
-    /// A fault and its rate, for instance html=0.1, hang@res=1/20, no_slot="next 3"; repeatable
+    /// A fault and its rate, for instance html=0.1 or hang@res=1/20; repeatable
     #[arg(long = "fault", value_name = "KIND=RATE", value_parser = fault)]
     faults: Vec<(FaultPoint, Rate)>,
     /// How late a slow reply comes

@@ -114,6 +114,7 @@ fn dump(form: &Form) -> String {
 
 impl Reply {
     /// The reply as the fault leaves it.
+    #[must_use]
     pub fn spoilt_by(mut self, kind: FaultKind, slow: Span, random: &mut Random) -> Self {
         if let Some((status, title)) = kind.page() {
             self.status = status;
@@ -132,7 +133,7 @@ impl Reply {
                 self.body = (0..words).flat_map(|_| random.number().to_le_bytes()).collect();
             }
             FaultKind::Endless => {
-                self.body = Bytes::from_static(&[b'x'; 64 * 1024]);
+                self.body = vec![b'x'; 64 * 1024].into();
                 self.fault = Some(Fault::Endless);
             }
             _ => {}

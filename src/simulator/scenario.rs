@@ -122,8 +122,13 @@ impl Scenario {
     /// These switches with those of `patch` in place of their own (RFC 7396: `null` returns one to its default).
     ///
     /// # Errors
-    /// An unknown switch, or a value that cannot be read or is out of bounds.
+    /// No JSON object, an unknown switch, or a value that cannot be read or is out of bounds.
     pub fn merged(&self, patch: &Value) -> Result<Self, ScenarioError> {
+        if !patch.is_object() {
+            return Err(ScenarioError::OutOfBounds(
+                "the switches: they come as one JSON object",
+            ));
+        }
         let mut whole = serde_json::to_value(self)?;
         merge(&mut whole, patch);
         serde_json::from_value::<Self>(whole)?.check()

@@ -44,13 +44,6 @@ impl Shared {
     fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn switch(&self, patch: &Value) -> Result<(), ScenarioError> {
-        let mut model = self.model();
-        let scenario = model.scenario().merged(patch)?;
-        model.switch(scenario);
-        Ok(())
-    }
 }
 
 /// A running simulator; it stops when this is dropped.
@@ -72,7 +65,9 @@ impl Simulator {
     /// # Errors
     /// When the address cannot be bound.
     pub fn start(scenario: Scenario, listen: impl ToSocketAddrs) -> io::Result<Self> {
-        let shared = Arc::new(Shared { model: Mutex::new(Model::new(scenario)), clock: Clock::system() });
+        let clock = Clock::system();
+        let model = Mutex::new(Model::new(scenario, clock.now()));
+        let shared = Arc::new(Shared { model, clock });
         let data = Data::from(Arc::clone(&shared));
         let server = HttpServer::new(move || {
             App::new()
@@ -122,12 +117,12 @@ impl Simulator {
     /// # Errors
     /// An unknown switch, or a value that cannot be read or is out of bounds; nothing is changed then.
     pub fn change(&self, patch: &Value) -> Result<(), ScenarioError> {
-        self.shared.switch(patch)
+        self.shared.model().change(patch)
     }
 
     /// Counts anew and ends every block; captchas stay. The same as `POST /reset`.
     pub fn reset(&self) {
-        self.shared.model().reset();
+        self.shared.model().reset(self.now());
     }
 
     /// Its clock's moment, on which the times in [`State`] are.
@@ -163,12 +158,11 @@ async fn load_php(request: HttpRequest, body: Bytes, shared: Data<Shared>) -> Ht
 async fn call(endpoint: Endpoint, request: &HttpRequest, body: &Bytes, shared: &Shared) -> HttpResponse {
     let query = request.query_string();
     let now = shared.clock.now();
-    let reply = match Form::decode(query, body) {
-        Ok(form) => shared.model().handle(endpoint, &form, now),
-        Err(_) => {
-            let query = Form::decode(query, &Bytes::new()).unwrap_or_default();
-            shared.model().handle_unreadable(endpoint, &query, now)
-        }
+    let reply = if let Ok(form) = Form::decode(query, body) {
+        shared.model().handle(endpoint, &form, now)
+    } else {
+        let query = Form::decode(query, &Bytes::new()).unwrap_or_default();
+        shared.model().handle_unreadable(endpoint, &query, now)
     };
     send(reply, shared.clock).await
 }
@@ -187,8 +181,8 @@ async fn send(reply: Reply, clock: Clock) -> HttpResponse {
         }
         Some(Fault::Hang) => std::future::pending().await,
         // A body that fails before its first byte takes the buffered head with it.
-        Some(Fault::Reset) => head.body(cut(reply.body, 0, clock)),
-        Some(Fault::CutAfter(bytes)) => head.body(cut(reply.body, bytes, clock)),
+        Some(Fault::Reset) => head.body(cut(&reply.body, 0, clock)),
+        Some(Fault::CutAfter(bytes)) => head.body(cut(&reply.body, bytes, clock)),
         Some(Fault::Endless) => {
             let chunk = move || Ok::<_, io::Error>(reply.body.clone());
             head.streaming(stream::repeat_with(chunk))
@@ -197,7 +191,7 @@ async fn send(reply: Reply, clock: Clock) -> HttpResponse {
 }
 
 /// A body that is announced in full and ends, with its connection, after `bytes`.
-fn cut(body: Bytes, bytes: usize, clock: Clock) -> BoxBody {
+fn cut(body: &Bytes, bytes: usize, clock: Clock) -> BoxBody {
     let announced = u64::try_from(body.len()).unwrap_or(u64::MAX).max(1);
     let sent = (bytes > 0).then(|| body.slice(..bytes));
     let end = stream::once(async move {
@@ -225,7 +219,7 @@ async fn captchas(shared: Data<Shared>) -> HttpResponse {
 async fn change_scenario(body: Bytes, shared: Data<Shared>) -> HttpResponse {
     let switched = serde_json::from_slice(&body)
         .map_err(ScenarioError::from)
-        .and_then(|patch: Value| shared.switch(&patch));
+        .and_then(|patch: Value| shared.model().change(&patch));
     match switched {
         Ok(()) => state(shared).await,
         Err(error) => HttpResponse::BadRequest().body(error.to_string()),
@@ -233,7 +227,7 @@ async fn change_scenario(body: Bytes, shared: Data<Shared>) -> HttpResponse {
 }
 
 async fn reset(shared: Data<Shared>) -> HttpResponse {
-    shared.model().reset();
+    shared.model().reset(shared.clock.now());
     state(shared).await
 }
 

@@ -12,6 +12,8 @@ use crate::clock::Timestamp;
 /// Counters since the start or the last reset. Calls that arrive during a block are in `calls_while_blocked` only.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
+    /// When counting began.
+    pub since: Timestamp,
     /// Accepted uploads.
     #[serde(rename = "C")]
     pub c: u64,
@@ -40,6 +42,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    pub fn since(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            ..Self::default()
+        }
+    }
+
     pub fn error(&mut self, code: &'static str) {
         *self.errors.entry(code).or_default() += 1;
     }

@@ -41,9 +41,8 @@ impl Upload {
         check_instructions(form)?;
         let files = match (method, method.payload()) {
             (Method::BoundingBox, _) => vec![decoded_or_file(form, "image")?],
-            (Method::Rotate, _) => rotated(form)?,
-            (_, Payload::Image) => vec![decoded_or_file(form, "body")?],
-            (_, Payload::Audio) => vec![decoded_or_file(form, "body")?],
+            (_, Payload::Image | Payload::Audio) => vec![decoded_or_file(form, "body")?],
+            (_, Payload::Images) => rotated(form)?,
             (_, Payload::Parameters) => Vec::new(),
         };
         match method {
@@ -146,7 +145,6 @@ fn check_extensions(form: &Form) -> Result<(), ErrorCode> {
 /// Parameters without which the upstream cannot work, beside `pageurl` (protocol.md 2.3).
 const fn required(method: Method) -> &'static [&'static str] {
     match method {
-        Method::Text => &[],
         Method::Hcaptcha
         | Method::Turnstile
         | Method::MtCaptcha

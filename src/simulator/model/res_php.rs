@@ -20,8 +20,7 @@ impl Model {
     /// `is_lost`: a fault will keep the reply from being read.
     pub(super) fn res_php(&mut self, form: &Form, is_lost: bool, now: Timestamp) -> Say {
         match form.word("action") {
-            Some(b"get") if form.word("ids").is_some() => self.batch(form, is_lost, now),
-            Some(b"get2") if form.word("ids").is_some() => self.batch(form, is_lost, now),
+            Some(b"get" | b"get2") if form.word("ids").is_some() => self.batch(form, is_lost, now),
             Some(b"get") => self.single(form, false, is_lost, now),
             Some(b"get2") => self.single(form, true, is_lost, now),
             Some(b"reportbad") => self.report(form, "reportbad", now),
