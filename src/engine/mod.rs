@@ -15,6 +15,8 @@ pub mod budget;
 pub mod fair_queue;
 pub mod ledger;
 pub mod limits;
+#[cfg(test)]
+mod recount;
 pub mod refusal;
 pub mod waits;
 pub mod window;

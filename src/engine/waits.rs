@@ -261,7 +261,12 @@ impl Waits {
                 code: code.clone(),
                 gate,
             });
-        } else if replied && self.block.as_ref().is_some_and(|block| block.gate.is_probe(ticket)) {
+        } else if replied
+            && self
+                .block
+                .as_ref()
+                .is_some_and(|block| block.gate.is_probe(ticket))
+        {
             self.block = None;
         }
     }

@@ -64,7 +64,11 @@ impl ExactWindow {
 
     /// Forgets what has left the window.
     pub fn advance(&mut self, now: Timestamp) {
-        while self.log.front().is_some_and(|(ended, _)| self.leaves(*ended) <= now) {
+        while self
+            .log
+            .front()
+            .is_some_and(|(ended, _)| self.leaves(*ended) <= now)
+        {
             self.log.pop_front();
         }
     }
@@ -116,3 +120,6 @@ impl ExactWindow {
         self.log.front().map_or(now, |(ended, _)| self.leaves(*ended))
     }
 }
+
+#[cfg(test)]
+mod tests;
