@@ -52,6 +52,7 @@ pub struct SavedAdmission(State);
 pub struct Ticket {
     id: u64,
     call: CallKind,
+    key_number: u32,
     observed: Option<Refusal>,
 }
 
@@ -186,7 +187,8 @@ impl Admission {
             *held = budget.hold(need);
         }
         self.state.waits.sent(id, call);
-        let flight = InFlight { call, sent: now, key_number: self.state.waits.key_number(), held };
+        let key_number = self.state.waits.key_number();
+        let flight = InFlight { call, sent: now, key_number, held };
         self.state.in_flight.insert(id, flight);
         match call {
             CallKind::Upload => self.state.last_upload = Some(now),
@@ -196,7 +198,7 @@ impl Admission {
             }
             CallKind::Look { .. } | CallKind::Report | CallKind::Balance => (),
         }
-        Ok(Ticket { id, call, observed })
+        Ok(Ticket { id, call, key_number, observed })
     }
 
     fn rules_refuse(&self, call: CallKind, now: Timestamp) -> Option<Refusal> {
@@ -242,12 +244,27 @@ impl Admission {
     )]
     pub fn settle(&mut self, ticket: Ticket, ended: Ended, now: Timestamp) {
         let now = self.advance(now);
-        self.end(ticket.id, &ended, now);
+        if self.state.in_flight.contains_key(&ticket.id) {
+            self.end(ticket.id, &ended, now);
+        } else {
+            self.reply_after_all(&ticket, &ended, now);
+        }
+    }
+
+    /// The call was given up, and counted as the bad case; but what the upstream says now is still true.
+    fn reply_after_all(&mut self, ticket: &Ticket, ended: &Ended, now: Timestamp) {
+        for (rule, budget) in BlockRule::ALL.into_iter().zip(&mut self.state.budgets) {
+            if rule.counts_answers() && rule.counted(ended) {
+                let again = Spent::Units(rule.worst(ticket.call, false));
+                budget.settle(Held::default(), again, false, now);
+            }
+        }
+        self.state.waits.ended(ticket.id, ticket.call, ticket.key_number, ended, &self.limits, now);
     }
 
     fn end(&mut self, id: u64, ended: &Ended, now: Timestamp) {
         let Some(flight) = self.state.in_flight.remove(&id) else {
-            return; // given up before, as the bad case
+            return;
         };
         let late = now + self.limits.late;
         for (rule, (budget, held)) in

@@ -173,6 +173,12 @@ impl BlockRule {
         matches!(self.row().counts, Counts::ResCalls | Counts::ResLooks)
     }
 
+    /// Whether the rule counts what the upstream answers, and not that it was called.
+    #[must_use]
+    pub const fn counts_answers(self) -> bool {
+        matches!(self.row().counts, Counts::NoSlotAnswers | Counts::ZeroBalanceAnswers | Counts::KeyRefusals)
+    }
+
     /// What `call` costs if it ends in the way that the rule forbids. With a key that is known to be good, no refusal
     /// of the key is expected.
     #[must_use]

@@ -254,3 +254,6 @@ impl CappedLedger {
         by_grant.map_or(by_trickle, |grant| grant.min(by_trickle))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ pub mod refusal;
 pub mod waits;
 pub mod window;
 
+#[cfg(test)]
+mod recount;
+
 pub use admission::{Admission, Past, SavedAdmission, Ticket};
 pub use block_rules::BlockRule;
 pub use budget::BudgetState;

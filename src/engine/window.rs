@@ -109,3 +109,6 @@ impl ExactWindow {
         self.log.front().map_or(now, |(ended, _)| self.leaves(*ended))
     }
 }
+
+#[cfg(test)]
+mod tests;
