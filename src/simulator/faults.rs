@@ -49,10 +49,7 @@ impl FromStr for FaultPoint {
             Some((name, "load")) => (name, Some(Endpoint::LoadPhp)),
             Some(_) => return Err(malformed()),
         };
-        Ok(Self {
-            kind: FaultKind::named(name).ok_or_else(malformed)?,
-            endpoint,
-        })
+        Ok(Self { kind: FaultKind::named(name).ok_or_else(malformed)?, endpoint })
     }
 }
 

@@ -125,9 +125,7 @@ impl Scenario {
     /// No JSON object, an unknown switch, or a value that cannot be read or is out of bounds.
     pub fn merged(&self, patch: &Value) -> Result<Self, ScenarioError> {
         if !patch.is_object() {
-            return Err(ScenarioError::OutOfBounds(
-                "the switches: they come as one JSON object",
-            ));
+            return Err(ScenarioError::OutOfBounds("the switches: they come as one JSON object"));
         }
         let mut whole = serde_json::to_value(self)?;
         merge(&mut whole, patch);

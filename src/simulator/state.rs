@@ -43,10 +43,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn since(now: Timestamp) -> Self {
-        Self {
-            since: now,
-            ..Self::default()
-        }
+        Self { since: now, ..Self::default() }
     }
 
     pub fn error(&mut self, code: &'static str) {

@@ -28,16 +28,8 @@ pub fn png(mark: u8, size: usize) -> Bytes {
 
 pub fn with_file(query: &str, name: &str, file_name: &str, value: Bytes) -> Form {
     let mut form = form(query);
-    let file = FileLabel {
-        file_name: file_name.to_owned(),
-        content_type: None,
-    };
-    form.set(Field {
-        name: name.to_owned(),
-        value,
-        file: Some(file),
-    })
-    .unwrap();
+    let file = FileLabel { file_name: file_name.to_owned(), content_type: None };
+    form.set(Field { name: name.to_owned(), value, file: Some(file) }).unwrap();
     form
 }
 
@@ -54,10 +46,7 @@ impl Upstream {
             .merged(&serde_json::json!({"solve_times": "1000-1000"}))
             .and_then(|scenario| scenario.merged(patch))
             .unwrap();
-        Self {
-            model: Model::new(scenario, START),
-            now: START,
-        }
+        Self { model: Model::new(scenario, START), now: START }
     }
 
     pub fn plain() -> Self {
@@ -79,9 +68,7 @@ impl Upstream {
 
     pub fn upload(&mut self) -> String {
         let said = self.submit(TOKEN);
-        said.strip_prefix("OK|")
-            .unwrap_or_else(|| panic!("{said}"))
-            .to_owned()
+        said.strip_prefix("OK|").unwrap_or_else(|| panic!("{said}")).to_owned()
     }
 
     pub fn wait_ms(&mut self, length_ms: u64) {

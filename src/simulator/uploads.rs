@@ -41,8 +41,8 @@ impl Upload {
         check_instructions(form)?;
         let files = match (method, method.payload()) {
             (Method::BoundingBox, _) => vec![decoded_or_file(form, "image")?],
+            (Method::Rotate, _) => rotated(form)?,
             (_, Payload::Image | Payload::Audio) => vec![decoded_or_file(form, "body")?],
-            (_, Payload::Images) => rotated(form)?,
             (_, Payload::Parameters) => Vec::new(),
         };
         match method {

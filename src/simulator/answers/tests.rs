@@ -41,26 +41,14 @@ fn images_for_clicking() {
     let grid = format!("click:{}/{}/{}", 1 + a % 3, 4 + b % 3, 7 + c % 3);
     assert_eq!(image("method=post&recaptcha=1").plain, grid);
     let canvas = image("method=post&recaptcha=1&canvas=1").plain;
-    assert_eq!(
-        canvas,
-        format!("canvas:{a},{b},{c},{d},{},{};", IMAGE[4], IMAGE[5])
-    );
+    assert_eq!(canvas, format!("canvas:{a},{b},{c},{d},{},{};", IMAGE[4], IMAGE[5]));
     let points = image("method=post&coordinatescaptcha=1");
     assert_eq!(points.plain, format!("coordinate:x={a},y={b};x={c},y={d}"));
-    assert_eq!(
-        points.request,
-        format!(r#"[{{"x":"{a}","y":"{b}"}},{{"x":"{c}","y":"{d}"}}]"#)
-    );
+    assert_eq!(points.request, format!(r#"[{{"x":"{a}","y":"{b}"}},{{"x":"{c}","y":"{d}"}}]"#));
     let boxes = image("method=bounding_box");
     let (x_max, y_max) = (u32::from(a) + u32::from(c), u32::from(b) + u32::from(d));
-    assert_eq!(
-        boxes.plain,
-        format!(r#"[{{"xMin":{a},"yMin":{b},"xMax":{x_max},"yMax":{y_max}}}]"#)
-    );
-    assert_eq!(
-        serde_json::from_str::<String>(&boxes.request).unwrap(),
-        boxes.plain
-    );
+    assert_eq!(boxes.plain, format!(r#"[{{"xMin":{a},"yMin":{b},"xMax":{x_max},"yMax":{y_max}}}]"#));
+    assert_eq!(serde_json::from_str::<String>(&boxes.request).unwrap(), boxes.plain);
 }
 
 #[test]
@@ -68,8 +56,7 @@ fn rotated_images_are_turned_one_by_one() {
     let turned = i64::from(1 + IMAGE[0] % 8) * if IMAGE[1] % 2 == 1 { -1 } else { 1 };
     assert_eq!(image("method=rotatecaptcha").plain, (40 * turned).to_string());
     let mut two = with_file("method=rotatecaptcha&angle=15", "file_2", "b.png", png(7, 200));
-    two.set(crate::protocol::Field::text("file_1", png(7, 200)))
-        .unwrap();
+    two.set(crate::protocol::Field::text("file_1", png(7, 200))).unwrap();
     assert_eq!(of(&two).plain, format!("{0}|{0}", 15 * turned));
 }
 
@@ -86,18 +73,9 @@ fn texts_and_sounds_are_digests_too() {
 
 #[test]
 fn tokens_depend_on_site_and_page() {
-    assert_eq!(
-        token("method=userrecaptcha&googlekey=site").plain,
-        format!("token-{H}")
-    );
-    assert_eq!(
-        token("method=mt_captcha&sitekey=site").plain,
-        format!("token-{H}")
-    );
-    assert_ne!(
-        token("method=mt_captcha&sitekey=other").plain,
-        format!("token-{H}")
-    );
+    assert_eq!(token("method=userrecaptcha&googlekey=site").plain, format!("token-{H}"));
+    assert_eq!(token("method=mt_captcha&sitekey=site").plain, format!("token-{H}"));
+    assert_ne!(token("method=mt_captcha&sitekey=other").plain, format!("token-{H}"));
     let funcaptcha = token("method=funcaptcha&publickey=site").plain;
     assert_eq!(funcaptcha, format!("{}|r=us-east-1|pk=site", &H[..16]));
     let signs = "s_s_c_session_id=1&s_s_c_web_server_sign=2&s_s_c_web_server_sign2=3";
@@ -140,20 +118,14 @@ fn objects_are_json_in_both_forms() {
             "method=capy&captchakey=site",
             format!(r#"{{"captchakey":"site","challengekey":"{first}","answer":"{second}"}}"#),
         ),
-        (
-            "method=lemin&captcha_id=site",
-            format!(r#"{{"answer":"{H}","challenge_id":"{first}"}}"#),
-        ),
+        ("method=lemin&captcha_id=site", format!(r#"{{"answer":"{H}","challenge_id":"{first}"}}"#)),
         (
             "method=amazon_waf&sitekey=site&iv=1&context=2",
             format!(r#"{{"captcha_voucher":"{H}","existing_token":"{first}"}}"#),
         ),
         (
             "method=tencent&app_id=site",
-            format!(
-                r#"{{"appid":"site","ret":0,"ticket":"{H}","randstr":"{}"}}"#,
-                &H[..8]
-            ),
+            format!(r#"{{"appid":"site","ret":0,"ticket":"{H}","randstr":"{}"}}"#, &H[..8]),
         ),
     ] {
         let answer = token(query);

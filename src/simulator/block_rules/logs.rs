@@ -20,11 +20,7 @@ pub struct Log {
 
 impl Log {
     pub const fn over(window: Duration) -> Self {
-        Self {
-            window,
-            moments: VecDeque::new(),
-            sum: 0,
-        }
+        Self { window, moments: VecDeque::new(), sum: 0 }
     }
 
     pub fn add(&mut self, count: u64, now: Timestamp) {
@@ -59,20 +55,11 @@ pub struct Usage {
 
 impl Usage {
     pub const fn over(window: Duration) -> Self {
-        Self {
-            uploads: Log::over(window),
-            calls: Log::over(window),
-            looks: Log::over(window),
-        }
+        Self { uploads: Log::over(window), calls: Log::over(window), looks: Log::over(window) }
     }
 
     pub fn is_too_much(&mut self, reading: BatchCountsAs, now: Timestamp) -> bool {
-        is_too_much(
-            self.calls.sum(now),
-            self.looks.sum(now),
-            self.uploads.sum(now),
-            reading,
-        )
+        is_too_much(self.calls.sum(now), self.looks.sum(now), self.uploads.sum(now), reading)
     }
 
     pub fn clear(&mut self) {

@@ -21,18 +21,10 @@ fn the_120th_no_slot_in_a_minute_blocks_and_not_the_one_before() {
         assert_eq!(upstream.submit(TOKEN), "ERROR_NO_SLOT_AVAILABLE");
     }
     assert_eq!(upstream.blocks(), 0);
-    assert_eq!(
-        upstream.submit(TOKEN),
-        "ERROR_NO_SLOT_AVAILABLE",
-        "the completing one is still answered"
-    );
+    assert_eq!(upstream.submit(TOKEN), "ERROR_NO_SLOT_AVAILABLE", "the completing one is still answered");
     assert_eq!((upstream.blocks(), newest(&upstream)), (1, ("ERROR: 1001", 600)));
     upstream.wait_ms(599_999);
-    assert_eq!(
-        upstream.poll("action=getbalance"),
-        "ERROR: 1001",
-        "both scripts are blocked"
-    );
+    assert_eq!(upstream.poll("action=getbalance"), "ERROR: 1001", "both scripts are blocked");
     upstream.wait_ms(1);
     assert_eq!(upstream.poll("action="), "ERROR_EMPTY_ACTION");
     assert_eq!(upstream.model.state(upstream.now).counts.calls_while_blocked, 1);
@@ -92,19 +84,12 @@ fn the_fifth_wrong_key_blocks_the_address_and_not_the_fourth() {
     let wrong = "key=fake-key-that-nobody-ever-gave-0";
     for _ in 0..4 {
         upstream.wait_ms(60_000);
-        assert_eq!(
-            upstream.poll(&format!("action=getbalance&{wrong}")),
-            "ERROR_KEY_DOES_NOT_EXIST"
-        );
+        assert_eq!(upstream.poll(&format!("action=getbalance&{wrong}")), "ERROR_KEY_DOES_NOT_EXIST");
     }
     assert_eq!(upstream.poll("action=getbalance"), "1000.00000");
     assert_eq!(upstream.submit("key=short"), "ERROR_WRONG_USER_KEY");
     assert_eq!((upstream.blocks(), newest(&upstream)), (1, ("ERROR: 1004", 600)));
-    assert_eq!(
-        upstream.poll("action=getbalance"),
-        "ERROR: 1004",
-        "the right key is blocked too"
-    );
+    assert_eq!(upstream.poll("action=getbalance"), "ERROR: 1004", "the right key is blocked too");
 }
 
 #[test]
@@ -117,17 +102,10 @@ fn wrong_keys_without_end_ban_the_address() {
     upstream.submit("key=short");
     assert_eq!(newest(&upstream), ("IP_BANNED", 300));
     upstream.wait_ms(299_000);
-    assert_eq!(
-        upstream.submit("key=short"),
-        "ERROR: 1004",
-        "of two blocks the one that ends later is told"
-    );
+    assert_eq!(upstream.submit("key=short"), "ERROR: 1004", "of two blocks the one that ends later is told");
     let mut alone = Upstream::with(&json!({"wrong_keys_for_ban": 3}));
     let said: Vec<String> = (0..3).map(|_| alone.submit("key=short")).collect();
-    assert_eq!(
-        said,
-        ["ERROR_WRONG_USER_KEY", "ERROR_WRONG_USER_KEY", "IP_BANNED"]
-    );
+    assert_eq!(said, ["ERROR_WRONG_USER_KEY", "ERROR_WRONG_USER_KEY", "IP_BANNED"]);
 }
 
 #[test]
@@ -138,21 +116,13 @@ fn the_first_call_over_20_for_each_upload_and_1200_blocks() {
             upstream.upload();
         }
         for _ in 0..1_200 + 20 * uploads {
-            assert_eq!(
-                upstream.poll("action="),
-                "ERROR_EMPTY_ACTION",
-                "every action counts"
-            );
+            assert_eq!(upstream.poll("action="), "ERROR_EMPTY_ACTION", "every action counts");
         }
         assert_eq!(upstream.blocks(), 0);
         assert_eq!(upstream.poll("action=getbalance"), "ERROR: 1005");
         assert_eq!((upstream.blocks(), newest(&upstream)), (1, ("ERROR: 1005", 300)));
         upstream.wait_ms(300_000);
-        assert_eq!(
-            upstream.poll("action="),
-            "ERROR_EMPTY_ACTION",
-            "a block forgets what led to it"
-        );
+        assert_eq!(upstream.poll("action="), "ERROR_EMPTY_ACTION", "a block forgets what led to it");
     }
 }
 

@@ -82,10 +82,7 @@ impl FaultKind {
 
     /// The kind that is written so; a code of the table is one, too.
     pub fn named(name: &str) -> Option<Self> {
-        let named = NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| *kind);
+        let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
         named.or_else(|| ErrorCode::parse(name.as_bytes()).map(Self::Code))
     }
 
@@ -118,10 +115,7 @@ impl FaultKind {
     /// Whether the sender does not get to read the reply.
     pub const fn loses_reply(self) -> bool {
         self.prevents()
-            || matches!(
-                self,
-                Self::Hang | Self::ResetAfter | Self::Garbage | Self::Empty | Self::Truncated
-            )
+            || matches!(self, Self::Hang | Self::ResetAfter | Self::Garbage | Self::Empty | Self::Truncated)
     }
 
     /// The calls that it hits when none are named.

@@ -14,13 +14,7 @@ fn strikes(faults: &mut Faults, endpoint: Endpoint, calls: usize) -> String {
 #[test]
 fn every_name_reads_back_as_it_is_written() {
     let names = FaultKind::names();
-    for name in names.chain([
-        "ERROR_BAD_DUPLICATES",
-        "ERROR: 1005",
-        "html@res",
-        "no_slot@in",
-        "slow@load",
-    ]) {
+    for name in names.chain(["ERROR_BAD_DUPLICATES", "ERROR: 1005", "html@res", "no_slot@in", "slow@load"]) {
         assert_eq!(name.parse::<FaultPoint>().unwrap().to_string(), name);
     }
     for wrong in ["htm", "html@", "html@out", "ERROR_"] {

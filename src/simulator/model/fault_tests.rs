@@ -40,12 +40,7 @@ fn an_answer_whose_reply_is_lost_has_not_been_told() {
 
 #[test]
 fn pages_have_their_status_and_slow_replies_their_delay() {
-    for (fault, status) in [
-        ("html", 200),
-        ("html_500", 500),
-        ("html_502", 502),
-        ("html_521", 521),
-    ] {
+    for (fault, status) in [("html", 200), ("html_500", 500), ("html_502", 502), ("html_521", 521)] {
         let mut upstream = Upstream::with(&json!({"faults": {fault: 1}}));
         let reply = upstream.reply(Endpoint::ResPhp, "action=getbalance&json=1");
         assert_eq!(reply.status, status);
@@ -53,10 +48,7 @@ fn pages_have_their_status_and_slow_replies_their_delay() {
     }
     let mut upstream = Upstream::with(&json!({"faults": {"slow": 1}, "slow_ms": "70-70"}));
     let reply = upstream.reply(Endpoint::ResPhp, "action=getbalance");
-    assert_eq!(
-        reply.fault,
-        Some(Fault::Delay(std::time::Duration::from_millis(70)))
-    );
+    assert_eq!(reply.fault, Some(Fault::Delay(std::time::Duration::from_millis(70))));
     assert_eq!(text(&reply), "1000.00000");
 }
 
@@ -72,10 +64,7 @@ fn a_short_batch_lacks_pieces_and_a_piped_one_has_too_many() {
     let mut upload = || text(&upstream.model.handle(Endpoint::InPhp, &image, START))[3..].to_owned();
     let ids = [upload(), upload(), upload(), upload()];
     for _ in 0..50 {
-        let pieces = upstream
-            .poll(&format!("action=get&ids={}", ids.join(",")))
-            .split('|')
-            .count();
+        let pieces = upstream.poll(&format!("action=get&ids={}", ids.join(","))).split('|').count();
         assert!((1..4).contains(&pieces), "{pieces}");
     }
     assert_eq!(
@@ -85,10 +74,7 @@ fn a_short_batch_lacks_pieces_and_a_piped_one_has_too_many() {
     );
     upstream.wait_ms(1_000);
     upstream.model.change(&json!({"faults": null})).unwrap();
-    let pieces = upstream
-        .poll(&format!("action=get&ids={}", ids.join(",")))
-        .split('|')
-        .count();
+    let pieces = upstream.poll(&format!("action=get&ids={}", ids.join(","))).split('|').count();
     assert_eq!(pieces, 8);
 }
 

@@ -16,18 +16,12 @@ fn an_upload_is_solved_when_its_time_has_come_and_is_charged_then() {
     assert_eq!(upstream.poll("action=getbalance"), "1000.00000");
     upstream.wait_ms(1);
     let expected = expected_answer(&form(TOKEN), 0.0).unwrap().plain;
-    assert_eq!(
-        upstream.poll(&format!("action=get&id={id}")),
-        format!("OK|{expected}")
-    );
+    assert_eq!(upstream.poll(&format!("action=get&id={id}")), format!("OK|{expected}"));
     let price = upstream.model.prices[&Method::RecaptchaV2];
     let priced = upstream.poll(&format!("action=get2&id={id}"));
     assert_eq!(priced, format!("OK|{expected}|{price}"));
     let priced = as_json(&upstream.poll(&format!("action=get2&id={id}&json=1")));
-    assert_eq!(
-        priced,
-        json!({"status": 1, "request": expected, "price": price.to_string()})
-    );
+    assert_eq!(priced, json!({"status": 1, "request": expected, "price": price.to_string()}));
     let left = Money(1_000 * 100_000 - price.0).to_string();
     assert_eq!(upstream.poll("action=getbalance"), left);
 }
@@ -37,21 +31,11 @@ fn an_unsolvable_captcha_is_told_at_its_time_and_not_charged() {
     let mut upstream = Upstream::with(&json!({"faults": {"unsolvable": "1/2"}}));
     let (solved, unsolvable) = (upstream.upload(), upstream.upload());
     upstream.wait_ms(1_000);
-    assert!(
-        upstream
-            .poll(&format!("action=get&id={solved}"))
-            .starts_with("OK|")
-    );
-    assert_eq!(
-        upstream.poll(&format!("action=get&id={unsolvable}")),
-        "ERROR_CAPTCHA_UNSOLVABLE"
-    );
+    assert!(upstream.poll(&format!("action=get&id={solved}")).starts_with("OK|"));
+    assert_eq!(upstream.poll(&format!("action=get&id={unsolvable}")), "ERROR_CAPTCHA_UNSOLVABLE");
     let state = upstream.model.state(upstream.now);
     assert_eq!((state.captchas.solved, state.captchas.ended_with_code), (1, 1));
-    assert_eq!(
-        state.captchas.charged,
-        upstream.model.prices[&Method::RecaptchaV2]
-    );
+    assert_eq!(state.captchas.charged, upstream.model.prices[&Method::RecaptchaV2]);
 }
 
 #[test]
@@ -67,11 +51,7 @@ fn a_batch_has_a_piece_for_each_id_and_no_ok() {
     assert_eq!(upstream.poll(&format!("action=get2&{ids}")), expected);
     let reply = as_json(&upstream.poll(&format!("action=get&{ids}&json=1")));
     assert_eq!(reply, json!({"status": 1, "request": expected}));
-    assert_eq!(
-        upstream.poll(&format!("action=get&ids={done}")),
-        answer,
-        "a batch of one"
-    );
+    assert_eq!(upstream.poll(&format!("action=get&ids={done}")), answer, "a batch of one");
     let counts = upstream.model.state(upstream.now).counts;
     assert_eq!((counts.r, counts.r_each, counts.looks), (4, 13, 13));
     assert_eq!((counts.batches, counts.batch_max), (4, 4));
@@ -84,14 +64,8 @@ fn a_captcha_is_forgotten_after_a_quarter_of_an_hour() {
     upstream.wait_ms(900_000);
     assert!(upstream.poll(&format!("action=get&id={told}")).starts_with("OK|"));
     upstream.wait_ms(1);
-    assert_eq!(
-        upstream.poll(&format!("action=get&id={told}")),
-        "ERROR_WRONG_CAPTCHA_ID"
-    );
-    assert_eq!(
-        upstream.poll(&format!("action=get&ids={untold}")),
-        "ERROR_NO_SUCH_CAPCHA_ID"
-    );
+    assert_eq!(upstream.poll(&format!("action=get&id={told}")), "ERROR_WRONG_CAPTCHA_ID");
+    assert_eq!(upstream.poll(&format!("action=get&ids={untold}")), "ERROR_NO_SUCH_CAPCHA_ID");
     assert_eq!(upstream.model.state(upstream.now).captchas.paid_and_never_told, 1);
     assert_eq!(upstream.model.captchas().count(), 0);
 }
@@ -121,14 +95,8 @@ fn looks_are_written_down_for_each_captcha() {
     }
     let captcha = upstream.model.captchas().next().unwrap();
     assert_eq!((captcha.looks, captcha.smallest_gap_ms), (3, Some(250)));
-    assert_eq!(
-        captcha.first_look_at.map(Timestamp::as_millis),
-        Some(START.as_millis() + 400)
-    );
-    assert_eq!(
-        captcha.told_at.map(Timestamp::as_millis),
-        Some(START.as_millis() + 1_100)
-    );
+    assert_eq!(captcha.first_look_at.map(Timestamp::as_millis), Some(START.as_millis() + 400));
+    assert_eq!(captcha.told_at.map(Timestamp::as_millis), Some(START.as_millis() + 1_100));
     let state = upstream.model.state(upstream.now);
     assert_eq!(state.captchas.first_look_min_ms["recaptcha_v2"], 400);
     assert_eq!(state.captchas.looks_min_gap_ms, Some(250));
@@ -139,19 +107,10 @@ fn looks_are_written_down_for_each_captcha() {
 fn reports_are_taken_once_and_only_for_answers() {
     let mut upstream = Upstream::plain();
     let id = upstream.upload();
-    assert_eq!(
-        upstream.poll(&format!("action=reportbad&id={id}")),
-        "REPORT_NOT_RECORDED"
-    );
+    assert_eq!(upstream.poll(&format!("action=reportbad&id={id}")), "REPORT_NOT_RECORDED");
     upstream.wait_ms(1_000);
-    assert_eq!(
-        upstream.poll(&format!("action=reportbad&id={id}")),
-        "OK_REPORT_RECORDED"
-    );
-    assert_eq!(
-        upstream.poll(&format!("action=reportgood&id={id}")),
-        "ERROR_DUPLICATE_REPORT"
-    );
+    assert_eq!(upstream.poll(&format!("action=reportbad&id={id}")), "OK_REPORT_RECORDED");
+    assert_eq!(upstream.poll(&format!("action=reportgood&id={id}")), "ERROR_DUPLICATE_REPORT");
     assert_eq!(upstream.poll("action=reportgood&id=1"), "ERROR_WRONG_CAPTCHA_ID");
 }
 
@@ -164,11 +123,7 @@ fn res_php_names_what_is_wrong_with_a_call() {
     assert_eq!(upstream.poll("action=get&id=12x"), "ERROR_WRONG_ID_FORMAT");
     assert_eq!(upstream.poll("action=get&id=12"), "ERROR_WRONG_CAPTCHA_ID");
     assert_eq!(upstream.poll("action=getstats"), "ERROR_BAD_PARAMETERS");
-    assert!(
-        upstream
-            .poll("action=getstats&date=2026-11-23")
-            .contains("<volume>0</volume>")
-    );
+    assert!(upstream.poll("action=getstats&date=2026-11-23").contains("<volume>0</volume>"));
     let errors = upstream.model.state(upstream.now).counts.errors;
     assert_eq!(errors["ERROR_WRONG_ID_FORMAT"], 2);
 }
@@ -177,19 +132,11 @@ fn res_php_names_what_is_wrong_with_a_call() {
 fn a_refusal_in_json_has_status_0_and_says_why() {
     let mut upstream = Upstream::plain();
     let reply = as_json(&upstream.submit("json=1&method=userrecaptcha&googlekey=k"));
-    assert_eq!(
-        (&reply["status"], &reply["request"]),
-        (&json!(0), &json!("ERROR_PAGEURL"))
-    );
+    assert_eq!((&reply["status"], &reply["request"]), (&json!(0), &json!("ERROR_PAGEURL")));
     assert!(reply["error_text"].is_string());
     let accepted = as_json(&upstream.submit(&format!("json=1&{TOKEN}")));
     assert_eq!(accepted["status"], 1);
-    assert!(
-        accepted["request"]
-            .as_str()
-            .unwrap()
-            .starts_with(|first: char| first.is_ascii_digit())
-    );
+    assert!(accepted["request"].as_str().unwrap().starts_with(|first: char| first.is_ascii_digit()));
 }
 
 #[test]
@@ -218,52 +165,25 @@ fn pingback_addresses_are_kept_up_to_a_hundred() {
     for n in 0..100 {
         assert_eq!(upstream.poll(&format!("action=add_pingback&addr=host{n}")), "OK");
     }
-    assert_eq!(
-        upstream.poll("action=add_pingback&addr=one.more"),
-        "ERROR_BAD_PARAMETERS"
-    );
+    assert_eq!(upstream.poll("action=add_pingback&addr=one.more"), "ERROR_BAD_PARAMETERS");
     upstream.poll("action=del_pingback&addr=host5");
-    assert!(
-        upstream
-            .poll("action=get_pingback")
-            .starts_with("OK|host0|host1|host2|host3|host4|host6|")
-    );
+    assert!(upstream.poll("action=get_pingback").starts_with("OK|host0|host1|host2|host3|host4|host6|"));
     upstream.poll("action=del_pingback&addr=all");
-    assert_eq!(
-        as_json(&upstream.poll("action=get_pingback&json=1"))["request"],
-        json!([])
-    );
+    assert_eq!(as_json(&upstream.poll("action=get_pingback&json=1"))["request"], json!([]));
     let id = text(&upstream.reply(Endpoint::InPhp, &format!("{TOKEN}&pingback=http://us/x")));
     assert!(id.starts_with("OK|"));
-    assert_eq!(
-        upstream.model.captchas().next().unwrap().pingback.as_deref(),
-        Some("http://us/x")
-    );
+    assert_eq!(upstream.model.captchas().next().unwrap().pingback.as_deref(), Some("http://us/x"));
 }
 
 #[test]
 fn a_dump_repeats_the_key_so_that_a_leak_shows() {
     let mut upstream = Upstream::plain();
     let dumped = upstream.poll("action=getbalance&debug_dump=1");
-    assert!(
-        dumped.contains("[key] => ") && dumped.ends_with("1000.00000"),
-        "{dumped}"
-    );
-    assert!(
-        upstream
-            .submit("method=get_server_errors")
-            .contains("ERROR_PAGEURL\n")
-    );
-    assert!(
-        upstream
-            .reply(Endpoint::ResPhp, "action=getbalance&header_acao=1")
-            .header_acao
-    );
+    assert!(dumped.contains("[key] => ") && dumped.ends_with("1000.00000"), "{dumped}");
+    assert!(upstream.submit("method=get_server_errors").contains("ERROR_PAGEURL\n"));
+    assert!(upstream.reply(Endpoint::ResPhp, "action=getbalance&header_acao=1").header_acao);
     let load = text(&upstream.model.handle(Endpoint::LoadPhp, &form(""), START));
-    assert!(
-        load.contains("<waiting>1000</waiting>") && load.contains("<load>0.0</load>"),
-        "{load}"
-    );
+    assert!(load.contains("<waiting>1000</waiting>") && load.contains("<load>0.0</load>"), "{load}");
 }
 
 #[test]

@@ -27,9 +27,7 @@ async fn exchange(simulator: &Simulator, head: &str, body: &str) -> String {
     stream.write_all(call.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     // A connection that the server resets shows what came before.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes))
-        .await
-        .expect("the connection stays open");
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -52,16 +50,8 @@ async fn a_captcha_goes_up_by_post_and_its_answer_comes_down_by_get() {
         }
     };
     let form = Form::decode(TOKEN, &Bytes::new()).unwrap();
-    assert_eq!(
-        body(&reply),
-        format!("OK|{}", expected_answer(&form, 0.0).unwrap().plain)
-    );
-    assert!(
-        reply
-            .to_ascii_lowercase()
-            .contains("access-control-allow-origin: *\r\n"),
-        "{reply}"
-    );
+    assert_eq!(body(&reply), format!("OK|{}", expected_answer(&form, 0.0).unwrap().plain));
+    assert!(reply.to_ascii_lowercase().contains("access-control-allow-origin: *\r\n"), "{reply}");
     assert_eq!(simulator.state().captchas.told, 1);
     simulator.stop().await;
 }
@@ -72,27 +62,13 @@ async fn it_is_broken_and_healed_while_it_runs_and_never_shows_its_key() {
     let balance = format!("GET /res.php?key={DEFAULT_KEY}&action=getbalance");
     let patch = json!({"faults": {"html_502": 1}}).to_string();
     let reply = exchange(&simulator, "POST /scenario", &patch).await;
-    assert!(
-        reply.starts_with("HTTP/1.1 200") && !reply.contains(DEFAULT_KEY),
-        "{reply}"
-    );
-    assert!(
-        exchange(&simulator, &balance, "")
-            .await
-            .starts_with("HTTP/1.1 502")
-    );
+    assert!(reply.starts_with("HTTP/1.1 200") && !reply.contains(DEFAULT_KEY), "{reply}");
+    assert!(exchange(&simulator, &balance, "").await.starts_with("HTTP/1.1 502"));
     simulator.change(&json!({"faults": null})).unwrap();
     assert_eq!(body(&exchange(&simulator, &balance, "").await), "1000.00000");
-    assert!(
-        exchange(&simulator, "POST /scenario", "{\"slot\":1}")
-            .await
-            .starts_with("HTTP/1.1 400")
-    );
+    assert!(exchange(&simulator, "POST /scenario", "{\"slot\":1}").await.starts_with("HTTP/1.1 400"));
     let state: Value = serde_json::from_str(body(&exchange(&simulator, "GET /state", "").await)).unwrap();
-    assert_eq!(
-        (&state["R"], &state["C"], &state["blocks"]),
-        (&json!(2), &json!(0), &json!(0))
-    );
+    assert_eq!((&state["R"], &state["C"], &state["blocks"]), (&json!(2), &json!(0), &json!(0)));
     exchange(&simulator, "POST /reset", "").await;
     assert_eq!(simulator.state().counts.r, 0);
 }
@@ -102,28 +78,14 @@ async fn connections_end_as_the_fault_says() {
     let simulator = started(&json!({}));
     let balance = format!("GET /res.php?key={DEFAULT_KEY}&action=getbalance");
     simulator.change(&json!({"faults": {"reset_after": 1}})).unwrap();
-    assert_eq!(
-        exchange(&simulator, &balance, "").await,
-        "",
-        "not a byte of a reply"
-    );
-    simulator
-        .change(&json!({"faults": {"reset_after": null, "truncated": 1}}))
-        .unwrap();
+    assert_eq!(exchange(&simulator, &balance, "").await, "", "not a byte of a reply");
+    simulator.change(&json!({"faults": {"reset_after": null, "truncated": 1}})).unwrap();
     let cut = exchange(&simulator, &balance, "").await;
-    assert!(
-        cut.to_ascii_lowercase().contains("content-length: 10\r\n"),
-        "{cut}"
-    );
+    assert!(cut.to_ascii_lowercase().contains("content-length: 10\r\n"), "{cut}");
     assert_eq!(body(&cut), "1000.");
-    simulator
-        .change(&json!({"faults": {"truncated": null, "empty": 1}}))
-        .unwrap();
+    simulator.change(&json!({"faults": {"truncated": null, "empty": 1}})).unwrap();
     let empty = exchange(&simulator, &balance, "").await;
-    assert!(
-        empty.starts_with("HTTP/1.1 200") && body(&empty).is_empty(),
-        "{empty}"
-    );
+    assert!(empty.starts_with("HTTP/1.1 200") && body(&empty).is_empty(), "{empty}");
 }
 
 /// Two of the faults hold their connection: bytes without end, and none at all. Stopping ends both.
@@ -136,19 +98,12 @@ async fn an_endless_body_and_a_hanging_call_end_when_the_simulator_stops() {
     endless.write_all(call("res.php").as_bytes()).await.unwrap();
     hanging.write_all(call("in.php").as_bytes()).await.unwrap();
     let mut much = vec![0; 1024 * 1024];
-    timeout(PATIENCE, endless.read_exact(&mut much))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(PATIENCE, endless.read_exact(&mut much)).await.unwrap().unwrap();
     let deadline = simulator.now() + PATIENCE;
     while simulator.state().counts.c == 0 && simulator.now() < deadline {
         tokio::task::yield_now().await;
     }
-    assert_eq!(
-        simulator.state().counts.c,
-        1,
-        "the upload that hangs was accepted"
-    );
+    assert_eq!(simulator.state().counts.c, 1, "the upload that hangs was accepted");
     timeout(PATIENCE, simulator.stop()).await.unwrap();
     let mut rest = Vec::new();
     let _ = timeout(PATIENCE, hanging.read_to_end(&mut rest)).await.unwrap();
@@ -158,11 +113,6 @@ async fn an_endless_body_and_a_hanging_call_end_when_the_simulator_stops() {
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_an_upload_error() {
     let simulator = started(&json!({}));
-    let reply = exchange(
-        &simulator,
-        &format!("POST /in.php?key={DEFAULT_KEY}"),
-        "{\"method\":",
-    )
-    .await;
+    let reply = exchange(&simulator, &format!("POST /in.php?key={DEFAULT_KEY}"), "{\"method\":").await;
     assert_eq!(body(&reply), "ERROR_UPLOAD");
 }

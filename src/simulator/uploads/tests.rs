@@ -31,10 +31,7 @@ fn images_are_known_by_their_first_bytes_and_their_extension() {
     for (name, magic) in [("a.jpg", &b"\xff\xd8\xff\xe0"[..]), ("file", b"GIF89a")] {
         let mut image = BytesMut::from(magic);
         image.resize(200, 0);
-        assert_eq!(
-            refusal(&with_file("method=post", "file", name, image.freeze())),
-            None
-        );
+        assert_eq!(refusal(&with_file("method=post", "file", name, image.freeze())), None);
     }
 }
 
@@ -43,19 +40,11 @@ fn base64_may_have_a_head_and_line_breaks_and_lack_its_padding_but_must_be_base6
     let mut with_body = form("method=base64");
     let whole = BASE64.encode(png(1, 200));
     let broken = format!("{}\r\n{}", &whole[..76], &whole[76..]);
-    for body in [
-        whole.clone(),
-        format!("data:image/png;base64,{whole}"),
-        broken,
-        whole.replace('=', ""),
-    ] {
+    for body in [whole.clone(), format!("data:image/png;base64,{whole}"), broken, whole.replace('=', "")] {
         with_body.set(crate::protocol::Field::text("body", body)).unwrap();
         assert_eq!(Upload::read(&with_body, MAX).unwrap().files, [png(1, 200)]);
     }
-    assert_eq!(
-        refusal(&form("method=base64&body=no*base64")),
-        Some("ERROR_UPLOAD")
-    );
+    assert_eq!(refusal(&form("method=base64&body=no*base64")), Some("ERROR_UPLOAD"));
     assert_eq!(refusal(&form("method=base64")), Some("ERROR_UPLOAD"));
     assert_eq!(refusal(&form("method=post")), Some("ERROR_UPLOAD"));
 }
@@ -76,10 +65,7 @@ fn token_methods_name_what_is_missing() {
         ("method=turnstile&sitekey=k", "ERROR_PAGEURL"),
         ("method=turnstile&pageurl=p", "ERROR_BAD_PARAMETERS"),
         ("method=geetest&gt=g&pageurl=p", "ERROR_BAD_PARAMETERS"),
-        (
-            "method=turnstile&sitekey=k&pageurl=p&proxy=nowhere",
-            "ERROR_PROXY_FORMAT",
-        ),
+        ("method=turnstile&sitekey=k&pageurl=p&proxy=nowhere", "ERROR_PROXY_FORMAT"),
         ("method=audio&body=AAAA", "ERROR_BAD_PARAMETERS"),
         ("method=rotatecaptcha", "ERROR_UPLOAD"),
     ] {
@@ -96,25 +82,14 @@ fn token_methods_name_what_is_missing() {
 
 #[test]
 fn audio_and_instructions_have_their_own_limits() {
-    let audio = |size| {
-        refusal(&with_file(
-            "method=audio&lang=en",
-            "file",
-            "a.mp3",
-            vec![1; size].into(),
-        ))
-    };
+    let audio = |size| refusal(&with_file("method=audio&lang=en", "file", "a.mp3", vec![1; size].into()));
     assert_eq!(audio(AUDIO_MAX_BYTES), None);
     assert_eq!(audio(AUDIO_MAX_BYTES + 1), Some("ERROR_TOO_BIG_CAPTCHA_FILESIZE"));
     let instructed = |size| {
         let mut form = with_file("method=post", "imginstructions", "i.png", png(0, size));
-        form.set(crate::protocol::Field::text("file", png(0, 200)))
-            .unwrap();
+        form.set(crate::protocol::Field::text("file", png(0, 200))).unwrap();
         refusal(&form)
     };
     assert_eq!(instructed(INSTRUCTIONS_MAX_BYTES), None);
-    assert_eq!(
-        instructed(INSTRUCTIONS_MAX_BYTES + 1),
-        Some("ERROR_TOO_BIG_CAPTCHA_FILESIZE")
-    );
+    assert_eq!(instructed(INSTRUCTIONS_MAX_BYTES + 1), Some("ERROR_TOO_BIG_CAPTCHA_FILESIZE"));
 }
