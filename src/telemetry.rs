@@ -4,10 +4,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// The web server's own lines about its workers tell an operator nothing; a level for it in the settings goes over this.
+const QUIET: &str = "actix_server=warn";
+
 /// Starts logging to the error output. A second call in one process changes nothing.
 pub fn start(settings: &Log) {
     // The level was checked with the settings.
-    let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", settings.level)).unwrap_or_else(|_| EnvFilter::new(QUIET));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match settings.format {
         LogFormat::Pretty => {

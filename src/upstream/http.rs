@@ -98,7 +98,7 @@ impl Upstream for HttpUpstream {
 }
 
 fn tls_config(settings: &UpstreamSettings) -> Result<rustls::ClientConfig, SetupError> {
-    let mut roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     if let Some(path) = &settings.ca_file {
         let fault = |reason: String| SetupError::CaFile { path: path.display().to_string(), reason };
         let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
