@@ -99,13 +99,24 @@ impl App {
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let (clients, admin) = (self.clients.handle(), self.admin.handle());
-        let stop = async move {
+        self.run_until(async move {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
             tracing::info!(signal = name, "stopping: no new connections; calls under way may end");
+        })
+        .await
+    }
+
+    /// Serves until `told_to_stop` resolves, then lets the calls under way end.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let (clients, admin) = (self.clients.handle(), self.admin.handle());
+        let stop = async move {
+            told_to_stop.await;
             clients.stop(true).await;
             admin.stop(true).await;
         };
