@@ -179,7 +179,7 @@ impl Admission {
         let observed = match (self.limits.mode, waits, rules) {
             (_, Some(waits), Some(rules)) => return Err(waits.and(rules)),
             (_, Some(refusal), None) | (BudgetMode::Enforce, None, Some(refusal)) => return Err(refusal),
-            (BudgetMode::Observe, None, observed) | (BudgetMode::Enforce, None, observed) => observed,
+            (BudgetMode::Observe | BudgetMode::Enforce, None, observed) => observed,
         };
         let needs = BlockRule::ALL.map(|rule| self.need(rule, call));
         let id = self.state.next_ticket;
