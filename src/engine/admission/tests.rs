@@ -1,3 +1,4 @@
+use super::super::block_rules::Shape;
 use super::*;
 
 mod model;
@@ -213,6 +214,42 @@ fn an_answer_to_a_call_with_the_old_key_says_nothing_about_the_new_one() {
     admission.settle(old, code(ErrorCode::KeyDoesNotExist), at(SECOND));
     assert_eq!(admission.waits(at(SECOND)), vec![]);
     assert!(admission.admit(CallKind::Upload, at(SECOND)).is_ok());
+}
+
+#[test]
+fn uploads_in_flight_count_as_if_all_had_found_no_slot_or_no_money() {
+    for (bad, rule) in [
+        (ErrorCode::NoSlotAvailable, BlockRule::NoSlotAnswers),
+        (ErrorCode::ZeroBalance, BlockRule::ZeroBalanceAnswers),
+    ] {
+        let mut limits = Limits {
+            upload_gap: Duration::ZERO,
+            ..Limits::default()
+        };
+        for other in BlockRule::ALL.into_iter().filter(|other| *other != rule) {
+            match limits.shape_mut(other) {
+                Shape::Window { limit, .. } => *limit = 10_000,
+                Shape::Ledger(shape) => shape.cap = 10_000,
+            }
+        }
+        let mut admission = Admission::new(limits, Past::Fresh, at(0));
+        upload(&mut admission, Ended::Accepted, at(0));
+        let sent: Vec<Ticket> = (0..119)
+            .map(|_| admission.admit(CallKind::Upload, at(0)).unwrap())
+            .collect();
+        assert_eq!(
+            refused(&mut admission, CallKind::Upload, at(0)).0,
+            Why::Rule(rule)
+        );
+        for ticket in sent {
+            admission.settle(ticket, code(bad), at(SECOND));
+        }
+        admission.clear_latches(at(SECOND));
+        assert_eq!(
+            refused(&mut admission, CallKind::Upload, at(SECOND)),
+            (Why::Rule(rule), at(62 * SECOND + 1))
+        );
+    }
 }
 
 #[test]
