@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::super::block_rules::Shape;
 use super::*;
 
@@ -441,6 +443,22 @@ fn replicas_that_hand_the_value_on_share_one_truth() {
     assert!(replica(CallKind::Upload, at(50)).is_err());
     assert_eq!(replica(CallKind::Upload, at(100)), Ok(2));
     assert_eq!(replica(LOOK, at(40)), Ok(3), "a clock behind does no harm");
+}
+
+#[test]
+fn a_state_from_the_future_counts_as_lost() {
+    let saved = fresh().save();
+    let past = Timestamp(at(0).0 - 61 * SECOND);
+    let mut restored = Admission::new(Limits::default(), Past::Saved(saved), past);
+    assert!(matches!(
+        refused(&mut restored, CallKind::Upload, past).0,
+        Why::Rule(_)
+    ));
+    assert!(
+        restored
+            .admit(CallKind::Upload, past + Duration::from_secs(62))
+            .is_ok()
+    );
 }
 
 #[test]

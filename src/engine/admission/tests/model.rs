@@ -1,6 +1,8 @@
 //! All rules at once: a random history of calls, adversarial answers, restarts and impatient operators, recounted by
 //! what the upstream saw.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::super::block_rules::Shape;
