@@ -74,6 +74,8 @@ pub struct Owned {
     pub owner: Arc<str>,
     pub method: Method,
     pub uploaded_at: Timestamp,
+    /// The client asked for the price, and it is not known.
+    pub price_is_missing: bool,
 }
 
 /// The captchas of the last 15 minutes.
@@ -208,7 +210,12 @@ impl Answers {
         if kept.solution.is_some() {
             kept.changed = None;
         }
-        Some(Owned { owner: Arc::clone(&kept.owner), method: kept.method, uploaded_at: kept.uploaded_at })
+        Some(Owned {
+            owner: Arc::clone(&kept.owner),
+            method: kept.method,
+            uploaded_at: kept.uploaded_at,
+            price_is_missing: kept.price == Price::Asked,
+        })
     }
 
     /// Reserves the report of `owner`'s captcha.

@@ -100,11 +100,18 @@ impl Gate {
         {
             tracing::warn!(%code, "the upstream refused a call");
         }
-        self.with(|admission, now| admission.settle(ticket, ended, now));
+        self.with(|admission, now| {
+            let is_accepted = ended == Ended::Accepted;
+            admission.settle(ticket, ended, now);
+            // Under one lock: no other call may get in between and take the look that the new captcha needs.
+            if is_accepted {
+                admission.captcha_opened();
+            }
+        });
         self.changed.notify_waiters();
     }
 
-    /// A captcha was opened: one look is kept for it.
+    /// A captcha is looked at again: one look is kept for it. An upload's acceptance does this by itself.
     pub fn captcha_opened(&self) {
         self.with(|admission, _| admission.captcha_opened());
     }

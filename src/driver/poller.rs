@@ -54,30 +54,23 @@ impl Poller {
         Self { clock, gate, keeper, answers, metrics, timing, polling, in_flight, changed }
     }
 
-    /// The upstream accepted a captcha; it was recovered at `recovered_at` if that was before a restart.
-    pub fn open(
-        &self,
-        id: CaptchaId,
-        method: Method,
-        uploaded_at: Timestamp,
-        recovered_at: Option<Timestamp>,
-    ) {
-        self.gate.captcha_opened();
-        self.with(|polling| polling.open(id, method, uploaded_at, recovered_at));
+    /// The upstream accepted a captcha; the gate knows of it since its upload was settled.
+    pub fn open(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
+        self.with(|polling| polling.open(id, method, uploaded_at, None));
+        self.changed.notify_one();
+    }
+
+    /// A captcha that was open before a restart is looked at again.
+    pub fn reopen(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
+        let now = self.clock.now();
+        self.counted(|polling| polling.open(id, method, uploaded_at, Some(now)));
         self.changed.notify_one();
     }
 
     /// A client asks for a captcha's price.
     pub fn want_price(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp, is_solved: bool) {
         let now = self.clock.now();
-        let is_reopened = self.with(|polling| {
-            let before = polling.open_count();
-            polling.want_price(id, method, uploaded_at, is_solved, now);
-            polling.open_count() > before
-        });
-        if is_reopened {
-            self.gate.captcha_opened();
-        }
+        self.counted(|polling| polling.want_price(id, method, uploaded_at, is_solved, now));
         self.changed.notify_one();
     }
 
@@ -91,7 +84,7 @@ impl Poller {
         loop {
             let changed = self.changed.notified();
             let free = LOOKS_IN_FLIGHT_MAX.saturating_sub(self.in_flight.load(Ordering::Acquire));
-            let (calls, over) = self.with(|polling| polling.plan(free, self.clock.now()));
+            let (calls, over) = self.counted(|polling| polling.plan(free, self.clock.now()));
             for (id, effect) in over {
                 self.apply(id, effect).await;
             }
@@ -131,7 +124,7 @@ impl Poller {
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
             let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;
             let gap = poller.gate.look_gap(poller.timing.interval);
-            let effects = poller.with(|polling| {
+            let effects = poller.counted(|polling| {
                 polling.settle(&call, looked.unwrap_or(Looked::Failed), gap, poller.clock.now())
             });
             poller.in_flight.fetch_sub(1, Ordering::AcqRel);
@@ -157,26 +150,21 @@ impl Poller {
                     self.keeper.keep(Change::Priced { id, price }).await;
                 }
                 self.answers.price(id, price);
-                self.gate.captcha_closed();
             }
             Effect::Expired => {
                 tracing::warn!(captcha = %id, "no answer came within 15 minutes");
                 self.ended(id, CaptchaOutcome::Expired, now);
-                self.gate.captcha_closed();
             }
         }
-        self.with(|polling| self.metrics.polling(polling.open_count(), polling.batch_size()));
     }
 
     fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
-        let outcome =
-            if solution.answer.is_failed() { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved };
-        if self.answers.solve(id, solution).is_some() {
-            self.ended(id, outcome, now);
-        }
-        // While its price is still looked for, what is reserved for it stays.
-        if !self.with(|polling| polling.is_open(id)) {
-            self.gate.captcha_closed();
+        let is_failed = solution.answer.is_failed();
+        let Some(told) = self.answers.solve(id, solution) else { return };
+        self.ended(id, if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved }, now);
+        // Asked for while the answer was on its way to be kept.
+        if told.price_is_missing && !is_failed {
+            self.want_price(id, told.method, told.uploaded_at, true);
         }
     }
 
@@ -189,6 +177,23 @@ impl Poller {
                 seconds = took.as_secs_f64(), "captcha ended"
             );
         }
+    }
+
+    /// Acts on the open captchas, and tells the gate of those that came or went: a look is kept for each.
+    fn counted<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {
+        let (result, before, after) = self.with(|polling| {
+            let before = polling.open_count();
+            let result = act(polling);
+            self.metrics.polling(polling.open_count(), polling.batch_size());
+            (result, before, polling.open_count())
+        });
+        for _ in before..after {
+            self.gate.captcha_opened();
+        }
+        for _ in after..before {
+            self.gate.captcha_closed();
+        }
+        result
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {

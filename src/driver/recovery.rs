@@ -33,7 +33,7 @@ pub(super) fn recover(
         let owner = Arc::from(captcha.client.as_str());
         if answers.add(id, owner, method, uploaded_at, captcha.solution, captcha.report) && is_open {
             open += 1;
-            poller.open(id, method, uploaded_at, Some(now));
+            poller.reopen(id, method, uploaded_at);
         }
     }
     if known > 0 || !recovered.unknown.is_empty() {

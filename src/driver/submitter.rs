@@ -255,10 +255,11 @@ impl Tools {
         let method = item.value.upload.method;
         if !self.answers.add(id, Arc::clone(&item.client), method, at, None, None) {
             tracing::error!(captcha = %id, "the upstream gave an id twice; the second upload is not told it");
+            self.gate.captcha_closed();
             self.keeper.keep(Change::NotAccepted { intent, how: NotAccepted::Unknown, at }).await;
             return Err(Refusal::Unknown);
         }
-        self.poller.open(id, method, at, None);
+        self.poller.open(id, method, at);
         // Paid, and looked at from now on whatever the store says; but who reads `OK|id` must find it on disk.
         let kept = self.keeper.commit(Change::Accepted { intent, id, at }).await;
         kept.map(|()| id).map_err(|_| Refusal::StoreDown)

@@ -13,20 +13,16 @@
 //! function can run inside a database transaction: [`Admission::save`], then [`Past::Shared`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::block_rules::BlockRule;
-use super::budget::{Budget, BudgetState, Held, Need, Spent};
+use super::budget::{Budget, Held, Need, Spent};
 use super::limits::{BudgetMode, Limits};
 use super::refusal::{CallKind, Ended, Refusal, Why};
-use super::waits::{Wait, Waits};
+use super::waits::Waits;
 use crate::clock::Timestamp;
 use crate::protocol::{Code, ErrorCode};
-
-/// The widest that poll spacing grows, as a multiple of `polling.interval`.
-const LOOK_GAP_FACTOR_MAX: u32 = 8;
 
 /// What is known of the account's past.
 #[derive(Clone, Debug)]
@@ -35,7 +31,7 @@ pub enum Past {
     Fresh,
     /// A past there was, but it is lost: all of it counts as spent.
     Unknown,
-    /// The last state before a stop. Its calls in flight ended as `Unknown`; the open captchas are told anew, with
+    /// The last state before a stop; one from the future counts as lost. Its calls in flight ended as `Unknown`; the open captchas are told anew, with
     /// [`Admission::captcha_opened`].
     Saved(SavedAdmission),
     /// The state as another replica has just left it: its calls are still in flight, its captchas still open.
@@ -100,6 +96,10 @@ impl Admission {
         let mut admission = match past {
             Past::Fresh => Self::with(limits, now, |rule, limits| Budget::fresh(limits.shape(rule), now)),
             Past::Unknown => Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now)),
+            Past::Saved(SavedAdmission(state)) if state.now > now + limits.late => {
+                // Its clock or ours was wrong, so its windows tell nothing.
+                Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now))
+            }
             Past::Saved(SavedAdmission(state)) => {
                 let mut admission = Self { limits, state };
                 admission.restart(now);
@@ -310,52 +310,6 @@ impl Admission {
         self.state.last_looks = self.state.last_looks.saturating_sub(1);
     }
 
-    /// The time to leave between two looks at one captcha: `interval` while the 1005 ledgers are at least half full
-    /// beside their reserve, and up to eight times as long as they run low.
-    pub fn look_gap(&self, interval: Duration, now: Timestamp) -> Duration {
-        let mut present = self.clone_budgets(now);
-        let fullness = BlockRule::ALL
-            .into_iter()
-            .zip(&mut present)
-            .filter(|(rule, _)| rule.keeps_reserve() && self.limits.enforces(*rule))
-            .map(|(rule, budget)| {
-                let state = budget.state(rule, now);
-                let free = u64::from(state.left.saturating_sub(self.reserve()));
-                free * 100 / u64::from(state.limit.max(1))
-            })
-            .min()
-            .unwrap_or(100);
-        let lacking = u32::try_from(50_u64.saturating_sub(fullness)).unwrap_or(0);
-        interval + interval * (lacking * (LOOK_GAP_FACTOR_MAX - 1)) / 50
-    }
-
-    /// Each rule's budget as operators see it.
-    pub fn budgets(&self, now: Timestamp) -> Vec<BudgetState> {
-        BlockRule::ALL
-            .into_iter()
-            .zip(self.clone_budgets(now))
-            .map(|(rule, budget)| budget.state(rule, self.state.now.max(now)))
-            .collect()
-    }
-
-    fn clone_budgets(&self, now: Timestamp) -> [Budget; BlockRule::COUNT] {
-        let mut budgets = self.state.budgets.clone();
-        for budget in &mut budgets {
-            budget.advance(self.state.now.max(now));
-        }
-        budgets
-    }
-
-    /// What the upstream's answers make us wait for, the weightiest first; empty when all is well.
-    pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
-        self.state.waits.list(now)
-    }
-
-    /// Calls that have been admitted and not settled.
-    pub fn in_flight(&self) -> usize {
-        self.state.in_flight.len()
-    }
-
     /// An operator has mended what was wrong, see [`Waits::clear_latches`].
     pub fn clear_latches(&mut self, now: Timestamp) {
         let now = self.advance(now);
@@ -374,6 +328,8 @@ impl Admission {
         SavedAdmission(self.state.clone())
     }
 }
+
+mod view;
 
 #[cfg(test)]
 mod tests;

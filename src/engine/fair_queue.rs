@@ -4,9 +4,8 @@
 //! `TURN / weight`. The line's present is the start of the client that was served last.
 //!
 //! **Invariant.** A waiting client's start is never before the present, and a client that begins to wait starts at the
-//! present, unless turns it has just taken put it later. So a newcomer stands before every client that has been served
-//! since it could have come: each of the others, however much it has queued, is served at most once before it, and one
-//! that floods alone not even once.
+//! present, unless turns it has just taken put it later. A turn puts its client behind the present. So each other
+//! client, however much it has queued, is served once at most before a newcomer, or its share when weights differ.
 //! While two clients wait, the turns they get stay proportional to their weights, to within one turn each.
 //!
 //! An item that is removed has cost its client nothing: a turn is charged when it is taken. A client without items is

@@ -204,27 +204,22 @@ impl Waits {
     }
 
     fn judge_key(&mut self, ended: &Ended, now: Timestamp) {
-        let was_refused = matches!(self.key, Key::Refused { .. });
+        if matches!(self.key, Key::Refused { .. }) {
+            return;
+        }
         match ended {
-            Ended::Accepted | Ended::Done if !was_refused => self.key = Key::Good,
-            Ended::Code(code) => match code.reaction() {
-                Reaction::StopCalling if !was_refused => {
+            Ended::Accepted | Ended::Done => self.key = Key::Good,
+            Ended::Code(code) => match (code.reaction(), code.known()) {
+                (Reaction::StopCalling, _) => {
                     self.key = Key::Refused { code: code.clone(), since: now };
                 }
                 // These two say that the key was taken for wrong before.
-                Reaction::WaitOutBlock(_)
-                    if matches!(code.known(), Some(ErrorCode::Block1004 | ErrorCode::IpBanned)) =>
-                {
-                    if !was_refused {
-                        self.key = Key::New;
-                    }
-                }
-                Reaction::WaitOutBlock(_) | Reaction::StopCalling => (),
-                // A code that we do not know could be a new word for a wrong key.
-                _ if code.known().is_some() && !was_refused => self.key = Key::Good,
-                _ => (),
+                (_, Some(ErrorCode::Block1004 | ErrorCode::IpBanned)) => self.key = Key::New,
+                // A block says nothing of the key, and an unknown code could be a new word for a wrong one.
+                (Reaction::WaitOutBlock(_), _) | (_, None) => (),
+                (_, Some(_)) => self.key = Key::Good,
             },
-            _ => (),
+            Ended::NotSent | Ended::Unknown => (),
         }
     }
 

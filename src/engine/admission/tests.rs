@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use super::super::block_rules::Shape;
 use super::*;
 
 mod model;
@@ -190,6 +193,34 @@ fn an_answer_to_a_call_with_the_old_key_says_nothing_about_the_new_one() {
 }
 
 #[test]
+fn uploads_in_flight_count_as_if_all_had_found_no_slot_or_no_money() {
+    for (bad, rule) in [
+        (ErrorCode::NoSlotAvailable, BlockRule::NoSlotAnswers),
+        (ErrorCode::ZeroBalance, BlockRule::ZeroBalanceAnswers),
+    ] {
+        let mut limits = Limits { upload_gap: Duration::ZERO, ..Limits::default() };
+        for other in BlockRule::ALL.into_iter().filter(|other| *other != rule) {
+            match limits.shape_mut(other) {
+                Shape::Window { limit, .. } => *limit = 10_000,
+                Shape::Ledger(shape) => shape.cap = 10_000,
+            }
+        }
+        let mut admission = Admission::new(limits, Past::Fresh, at(0));
+        upload(&mut admission, Ended::Accepted, at(0));
+        let sent: Vec<Ticket> = (0..119).map(|_| admission.admit(CallKind::Upload, at(0)).unwrap()).collect();
+        assert_eq!(refused(&mut admission, CallKind::Upload, at(0)).0, Why::Rule(rule));
+        for ticket in sent {
+            admission.settle(ticket, code(bad), at(SECOND));
+        }
+        admission.clear_latches(at(SECOND));
+        assert_eq!(
+            refused(&mut admission, CallKind::Upload, at(SECOND)),
+            (Why::Rule(rule), at(62 * SECOND + 1))
+        );
+    }
+}
+
+#[test]
 fn uploads_are_spaced_evenly_and_a_look_is_not() {
     let mut admission = fresh();
     upload(&mut admission, Ended::Accepted, at(0));
@@ -330,6 +361,15 @@ fn replicas_that_hand_the_value_on_share_one_truth() {
     assert!(replica(CallKind::Upload, at(50)).is_err());
     assert_eq!(replica(CallKind::Upload, at(100)), Ok(2));
     assert_eq!(replica(LOOK, at(40)), Ok(3), "a clock behind does no harm");
+}
+
+#[test]
+fn a_state_from_the_future_counts_as_lost() {
+    let saved = fresh().save();
+    let past = Timestamp(at(0).0 - 61 * SECOND);
+    let mut restored = Admission::new(Limits::default(), Past::Saved(saved), past);
+    assert!(matches!(refused(&mut restored, CallKind::Upload, past).0, Why::Rule(_)));
+    assert!(restored.admit(CallKind::Upload, past + Duration::from_secs(62)).is_ok());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! All rules at once: a random history of calls, adversarial answers, restarts and impatient operators, recounted by
 //! what the upstream saw.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::super::block_rules::Shape;
@@ -52,7 +54,7 @@ impl Play {
     fn run(mut self, steps: usize) -> Self {
         let mut mood = 0;
         for step in 0..steps {
-            if step % 400 == 0 {
+            if step % 800 == 0 {
                 mood = self.dice.roll(6);
             }
             self.now += match self.dice.roll(2_000) {
@@ -67,7 +69,7 @@ impl Play {
             }
             self.give_up_old_calls();
             // Calls come in rushes, and so do answers.
-            let calls_of_90 = if step / 80 % 2 == 0 { 85 } else { 5 };
+            let calls_of_90 = if step / 200 % 2 == 0 { 85 } else { 5 };
             match self.dice.roll(100) {
                 n if n < calls_of_90 => self.call(step, mood),
                 0..88 => self.answer(step, mood),
@@ -98,11 +100,12 @@ impl Play {
 
     fn call(&mut self, step: usize, mood: u64) {
         let open = self.captchas.iter().filter(|had_last| !**had_last).count();
-        let ids = (1 + self.dice.place(12)).min(open.max(1));
         let last = open > 0 && self.dice.chance(5);
+        let most = if last { open } else { 12 };
+        let ids = (1 + self.dice.place(12)).min(most);
         let count = u32::try_from(ids).unwrap();
         let call = match (mood, self.dice.roll(10)) {
-            (0..4, 0..6) | (_, 0..2) => CallKind::Upload,
+            (1 | 3, 0..9) | (0 | 2, 0..6) | (_, 0..2) => CallKind::Upload,
             (_, 6) => CallKind::Report,
             (_, 7) => CallKind::Balance,
             _ => CallKind::Look { ids: count, last },
@@ -272,8 +275,10 @@ impl Play {
             let most = most_in_window(&self.spans(rule), window_ms);
             (most > limit).then(|| format!("{rule:?}: {most}"))
         };
-        let ledger =
-            |rule, is_broken: fn(u64, u64) -> bool| broken_stretch(&self.spans(rule), DAY_MS, is_broken);
+        let ledger = |rule, is_broken: fn(u64, u64) -> bool| {
+            let stretch = broken_stretch(&self.spans(rule), DAY_MS, is_broken)?;
+            Some(format!("{rule:?}: {stretch}"))
+        };
         self.broken
             .clone()
             .or_else(|| window(BlockRule::NoSlotAnswers, 60_000, 119))
@@ -295,43 +300,47 @@ proptest! {
     #[test]
     fn no_random_history_completes_a_block_rule_or_strands_a_captcha(seed: u64, gap in 0..120_u64) {
         let play = Play::new(seed, limits(gap)).run(10_000);
-        prop_assert!(play.calls.len() > 500, "only {} calls", play.calls.len());
+        prop_assert!(play.calls.len() > 300, "only {} calls", play.calls.len());
         prop_assert_eq!(play.verdict(), None);
     }
 }
 
+/// No waits after a refused upload: the budgets alone must do.
+fn without_waits() -> Limits {
+    Limits {
+        no_slot_first: Duration::ZERO,
+        no_slot_longest: Duration::ZERO,
+        zero_balance_probe: Duration::ZERO,
+        ..limits(0)
+    }
+}
+
 #[test]
-fn the_recount_catches_limits_that_are_too_loose() {
-    let caught = |change: &dyn Fn(&mut Limits)| {
-        let mut loose = limits(0);
-        change(&mut loose);
-        (0..12).find_map(|seed| Play::new(seed, loose.clone()).run(6_000).verdict())
-    };
-    let window = |limits: &mut Limits, rule, most| {
-        if let Shape::Window { limit, .. } = limits.shape_mut(rule) {
-            *limit = most;
-        }
-    };
-    let ledger = |limits: &mut Limits, rule, most| {
-        if let Shape::Ledger(shape) = limits.shape_mut(rule) {
-            shape.cap = most;
-        }
-    };
-    assert_eq!(caught(&|_| ()), None);
-    assert!(caught(&|limits| window(limits, BlockRule::WrongKeys, 8)).is_some());
-    assert!(
-        caught(&|limits| {
-            ledger(limits, BlockRule::NoSlotRatio, 1_000);
-            window(limits, BlockRule::Uploads, 90);
+fn the_recount_catches_each_rule_whose_limit_is_too_loose() {
+    let found = |loose: &[(BlockRule, u32)], what: &str| {
+        (0..16).any(|seed| {
+            let mut limits = without_waits();
+            for (rule, most) in loose {
+                match limits.shape_mut(*rule) {
+                    Shape::Window { limit, .. } => *limit = *most,
+                    Shape::Ledger(shape) => shape.cap = *most,
+                }
+            }
+            let verdict = Play::new(seed, limits).run(8_000).verdict();
+            verdict.is_some_and(|verdict| verdict.contains(what))
         })
-        .is_some()
-    );
-    assert!(caught(&|limits| ledger(limits, BlockRule::NoSlotRatio, 1_000)).is_some());
-    assert!(
-        caught(&|limits| {
-            ledger(limits, BlockRule::ResCalls, 100_000);
-            ledger(limits, BlockRule::ResLooks, 100_000);
-        })
-        .is_some()
-    );
+    };
+    assert!(!found(&[], ""), "nothing is found where nothing is planted");
+    // The ledger of 1003 also bounds what is in flight; it gives way so that the window is what is tested. One
+    // probe at a time is too slow for 1001 and 1002: a test of their own fills them.
+    let ratio = (BlockRule::NoSlotRatio, 100_000);
+    for loose in [
+        &[ratio][..],
+        &[(BlockRule::WrongKeys, 8)],
+        &[(BlockRule::ResLooks, 100_000)],
+        &[(BlockRule::Uploads, 90), ratio],
+    ] {
+        let rule = format!("{:?}", loose[0].0);
+        assert!(found(loose, &rule), "{rule}");
+    }
 }

@@ -1,0 +1,60 @@
+//! What admission shows of itself, without changing: to the poller, to metrics and to operators.
+
+use std::time::Duration;
+
+use super::Admission;
+use crate::clock::Timestamp;
+use crate::engine::block_rules::BlockRule;
+use crate::engine::budget::{Budget, BudgetState};
+use crate::engine::waits::Wait;
+
+/// The widest that poll spacing grows, as a multiple of `polling.interval`.
+const LOOK_GAP_FACTOR_MAX: u32 = 8;
+
+impl Admission {
+    /// The time to leave between two looks at one captcha: `interval` while the 1005 ledgers are at least half full
+    /// beside their reserve, and up to eight times as long as they run low.
+    pub fn look_gap(&self, interval: Duration, now: Timestamp) -> Duration {
+        let mut present = self.clone_budgets(now);
+        let fullness = BlockRule::ALL
+            .into_iter()
+            .zip(&mut present)
+            .filter(|(rule, _)| rule.keeps_reserve() && self.limits.enforces(*rule))
+            .map(|(rule, budget)| {
+                let state = budget.state(rule, now);
+                let free = u64::from(state.left.saturating_sub(self.reserve()));
+                free * 100 / u64::from(state.limit.max(1))
+            })
+            .min()
+            .unwrap_or(100);
+        let lacking = u32::try_from(50_u64.saturating_sub(fullness)).unwrap_or(0);
+        interval + interval * (lacking * (LOOK_GAP_FACTOR_MAX - 1)) / 50
+    }
+
+    /// Each rule's budget as operators see it.
+    pub fn budgets(&self, now: Timestamp) -> Vec<BudgetState> {
+        BlockRule::ALL
+            .into_iter()
+            .zip(self.clone_budgets(now))
+            .map(|(rule, budget)| budget.state(rule, self.state.now.max(now)))
+            .collect()
+    }
+
+    fn clone_budgets(&self, now: Timestamp) -> [Budget; BlockRule::COUNT] {
+        let mut budgets = self.state.budgets.clone();
+        for budget in &mut budgets {
+            budget.advance(self.state.now.max(now));
+        }
+        budgets
+    }
+
+    /// What the upstream's answers make us wait for, the weightiest first; empty when all is well.
+    pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
+        self.state.waits.list(now)
+    }
+
+    /// Calls that have been admitted and not settled.
+    pub fn in_flight(&self) -> usize {
+        self.state.in_flight.len()
+    }
+}
