@@ -1,4 +1,15 @@
 //! capgate: a self-hosted gateway for the 2Captcha API.
+//!
+//! A client's upload arrives in [`server`], is decoded and checked by [`protocol`], waits for its turn in
+//! [`engine::fair_queue`], which [`driver::submitter`] gives when [`engine::admission`] allows it, goes out through
+//! [`upstream`], and is kept by the [`store`] before its client reads `OK|id`.
+//!
+//! From then on [`engine::polling`] decides when it is looked at, and with which others; [`driver::poller`] carries
+//! that out. A client's poll arrives in [`server`] and reads [`driver::answers`]: it never asks the upstream.
+//!
+//! [`config`] has every setting, [`metrics`] every metric, [`clients`] the callers; [`app`] wires all of it. The
+//! [`simulator`] stands in for the upstream, in tests and in the sandbox.
+
 pub mod app;
 pub mod cli;
 pub mod clients;

@@ -11,7 +11,7 @@
 //!   alone, and the batch size in use halves; it grows by one on each full clean batch.
 //! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
 //!
-//! Looks fall on a grid of [`Timing::grid`], always rounded up: captchas of many clients that come due near each other
+//! Looks fall on a grid of a fifth of `interval`, a second at most, always rounded up: captchas of many clients that come due near each other
 //! share a call.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,0 +1,101 @@
+//! The README's tables come from the code. A table that differs fails here; `UPDATE_README=1` rewrites it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use capgate::metrics;
+use capgate::protocol::errors::{ErrorCode, Reaction};
+use capgate::protocol::methods::{FirstLook, Look, Method};
+use capgate::protocol::parameters::{RES_PARAMETERS, SUBMIT_PARAMETERS};
+
+fn readme() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+/// Compares what stands between the markers of `table` with `expected`, or puts it there.
+fn check(table: &str, expected: &str) {
+    // The tests of one process run side by side, and each may rewrite the file.
+    static README: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = README.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let text = fs::read_to_string(readme()).unwrap();
+    let (start, end) = (format!("<!-- table: {table} -->\n"), "<!-- end of table -->");
+    let from = text.find(&start).unwrap_or_else(|| panic!("the README has no table {table}")) + start.len();
+    let to = from + text[from..].find(end).unwrap();
+    if text[from..to] == *expected {
+        return;
+    }
+    let is_updating = std::env::vars().any(|(name, value)| name == "UPDATE_README" && value == "1");
+    if is_updating {
+        fs::write(readme(), format!("{}{expected}{}", &text[..from], &text[to..])).unwrap();
+    }
+    drop(guard);
+    assert!(is_updating, "the README's table {table} differs from the code: run with UPDATE_README=1");
+}
+
+#[test]
+fn the_settings_are_those_of_the_code() {
+    check("settings", &capgate::config::settings_table());
+}
+
+#[test]
+fn the_metrics_are_those_of_the_catalogue() {
+    let mut table = String::from("| metric | labels | what it counts |\n| --- | --- | --- |\n");
+    for row in metrics::ROWS {
+        let labels = row.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" ");
+        writeln!(table, "| `{}` | {labels} | {} |", row.name, row.help).unwrap();
+    }
+    check("metrics", &table);
+}
+
+#[test]
+fn the_methods_are_those_of_the_method_table() {
+    let mut table =
+        String::from("| label | `method=` | looked at | first look |\n| --- | --- | --- | --- |\n");
+    for method in Method::ALL {
+        let wire = match method.wire() {
+            "" => "any other".to_owned(),
+            wire => wire.split(' ').map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
+        };
+        let look = match method.look() {
+            Look::Batch => "with others, in one `ids` call",
+            Look::Alone => "alone, in JSON",
+        };
+        let first = match method.first_look() {
+            FirstLook::Image => "`polling.first_look`",
+            FirstLook::Token => "`polling.first_look_token`",
+        };
+        writeln!(table, "| {} | {wire} | {look} | {first} |", method.label()).unwrap();
+    }
+    check("methods", &table);
+}
+
+#[test]
+fn the_parameters_are_those_of_the_parameter_tables() {
+    let mut table =
+        String::from("| page | parameter | what becomes of it | meaning |\n| --- | --- | --- | --- |\n");
+    for (page, parameters) in [("in.php", SUBMIT_PARAMETERS), ("res.php", RES_PARAMETERS)] {
+        for row in parameters {
+            writeln!(table, "| {page} | `{}` | {} | {} |", row.name, row.fate.label(), row.help).unwrap();
+        }
+    }
+    check("parameters", &table);
+}
+
+#[test]
+fn the_codes_are_those_of_the_error_table() {
+    let mut table = String::from("| code | meaning | what capgate does |\n| --- | --- | --- |\n");
+    for code in ErrorCode::ALL {
+        let does = match code.reaction() {
+            Reaction::PollAgain => "looks again".to_owned(),
+            Reaction::EndCaptcha => "tells it as the captcha's end".to_owned(),
+            Reaction::FixCall => "passes it on".to_owned(),
+            Reaction::WaitForSlot => "lets uploads wait for a slot".to_owned(),
+            Reaction::WaitForBalance => "refuses uploads until there is money".to_owned(),
+            Reaction::WaitOutBlock(seconds) => format!("sends nothing for {seconds} s"),
+            Reaction::StopCalling => "sends nothing until the key changes".to_owned(),
+        };
+        writeln!(table, "| `{code}` | {} | {does} |", code.help()).unwrap();
+    }
+    check("codes", &table);
+}
