@@ -44,6 +44,7 @@ pub struct Addresses {
 /// A gateway that is wired and listens.
 pub struct App {
     addresses: Addresses,
+    server: Arc<Server>,
     clients: Listening,
     admin: Listening,
 }
@@ -84,6 +85,7 @@ impl App {
             addresses,
             clients: serve_clients(&server, clients, tls)?,
             admin: serve_admin(&server, admin)?,
+            server,
         })
     }
 
@@ -114,15 +116,17 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let (clients, admin) = (self.clients.handle(), self.admin.handle());
+        let (server, clients, admin) = (self.server, self.clients.handle(), self.admin.handle());
         let stop = async move {
             told_to_stop.await;
             clients.stop(true).await;
+            // Uploads whose clients hung up, looks and reports may still be under way.
+            server.driver.drain(Duration::from_secs(DRAIN_SECONDS)).await;
             admin.stop(true).await;
         };
-        let (served, administered, ()) = tokio::join!(self.clients, self.admin, stop);
-        served.context("the client listener failed")?;
-        administered.context("the admin listener failed")
+        let (by_clients, by_admin, ()) = tokio::join!(self.clients, self.admin, stop);
+        by_clients.context("the client listener failed")?;
+        by_admin.context("the admin listener failed")
     }
 }
 

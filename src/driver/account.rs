@@ -7,6 +7,7 @@ use moka::Expiry;
 use moka::future::Cache;
 
 use super::gate::{Gate, Verdict};
+use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::config;
 use crate::engine::refusal::{CallKind as Asked, Ended};
@@ -98,17 +99,21 @@ pub struct Account {
     serves: config::Cache,
     replies: Cache<Question, Kept>,
     last_good: Cache<Question, Arc<str>>,
-    runtime: tokio::runtime::Handle,
+    tasks: Tasks,
 }
 
 impl Account {
-    /// Calls run on the present runtime.
     #[must_use]
-    pub fn new(clock: Clock, gate: Arc<Gate>, metrics: Arc<Metrics>, serves: config::Cache) -> Self {
+    pub fn new(
+        clock: Clock,
+        tasks: Tasks,
+        gate: Arc<Gate>,
+        metrics: Arc<Metrics>,
+        serves: config::Cache,
+    ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
-        let runtime = tokio::runtime::Handle::current();
-        Self { clock, gate, metrics, serves, replies, last_good, runtime }
+        Self { clock, gate, metrics, serves, replies, last_good, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -119,7 +124,7 @@ impl Account {
         let account = self.clone();
         let asked = question.clone();
         // A task of its own: whoever gives up waiting takes the call away from nobody.
-        let fetch = self.runtime.spawn(async move {
+        let fetch = self.tasks.spawn(async move {
             let reply = account.replies.get_with(asked.clone(), account.fetch(&asked)).await.reply;
             if let Ok(text) = &reply {
                 account.last_good.insert(asked, Arc::clone(text)).await;
@@ -127,7 +132,7 @@ impl Account {
             reply
         });
         let reply = tokio::select! {
-            reply = fetch => reply.unwrap_or(Err(Failure::NoAnswer("the gateway is stopping"))),
+            reply = fetch => reply.ok().flatten().unwrap_or(Err(Failure::NoAnswer("the gateway is stopping"))),
             () = self.clock.sleep(WAIT_MAX) => Err(Failure::NoAnswer("the upstream does not answer")),
         };
         match reply {

@@ -10,6 +10,7 @@
 //! | `recovery` | the start, and forgetting |
 //! | `gate` | asks admission, calls, settles |
 //! | `keeper` | hands changes to the store |
+//! | `tasks` | starts and ends all of it |
 
 pub mod account;
 pub mod answers;
@@ -20,6 +21,7 @@ pub mod poller;
 pub mod recovery;
 pub mod reports;
 pub mod submitter;
+pub mod tasks;
 
 use std::sync::Arc;
 
@@ -45,6 +47,7 @@ use pingbacks::Pingbacks;
 use poller::Poller;
 use reports::Reports;
 use submitter::{Submitter, Tools};
+use tasks::Tasks;
 
 /// Why an upload got no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,12 +99,13 @@ pub struct Driver {
     pub reports: Reports,
     pub pingbacks: Pingbacks,
     submitter: Submitter,
+    tasks: Tasks,
     metrics: Arc<Metrics>,
     upload_hold: std::time::Duration,
 }
 
 impl Driver {
-    /// Recovers what the store holds and starts the tasks, on the present runtime.
+    /// Recovers what the store holds and starts the tasks, which run on the present runtime.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -123,8 +127,10 @@ impl Driver {
             first_look_token: config.polling.first_look_token,
             max_ids: config.polling.max_ids,
         };
+        let tasks = Tasks::new(clock);
         let poller = Arc::new(Poller::new(
             clock,
+            tasks.clone(),
             Arc::clone(&gate),
             Arc::clone(&keeper),
             Arc::clone(&answers),
@@ -134,6 +140,7 @@ impl Driver {
         let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller);
         let tools = Tools {
             clock,
+            tasks: tasks.clone(),
             gate: Arc::clone(&gate),
             keeper: Arc::clone(&keeper),
             answers: Arc::clone(&answers),
@@ -141,21 +148,28 @@ impl Driver {
             metrics: Arc::clone(&metrics),
         };
         let limits = QueueLimits { items: config.uploads.queue_max, bytes: config.uploads.queue_bytes_max };
-        tokio::spawn(Arc::clone(&poller).run());
-        tokio::spawn(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
+        tasks.spawn_endless(Arc::clone(&poller).run());
+        tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
         Ok(Self {
             clock,
-            account: Account::new(clock, Arc::clone(&gate), Arc::clone(&metrics), config.cache.clone()),
+            account: Account::new(
+                clock,
+                tasks.clone(),
+                Arc::clone(&gate),
+                Arc::clone(&metrics),
+                config.cache.clone(),
+            ),
             reports: Reports {
                 clock,
                 gate: Arc::clone(&gate),
                 keeper: Arc::clone(&keeper),
                 answers: Arc::clone(&answers),
                 metrics: Arc::clone(&metrics),
-                runtime: tokio::runtime::Handle::current(),
+                tasks: tasks.clone(),
             },
             pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
             submitter: Submitter::start(tools, limits),
+            tasks,
             gate,
             keeper,
             answers,
@@ -163,6 +177,16 @@ impl Driver {
             metrics,
             upload_hold: config.uploads.hold,
         })
+    }
+
+    /// Lets the calls under way end and their outcomes be kept, at most for `longest`; then everything stops.
+    pub async fn drain(&self, longest: std::time::Duration) {
+        self.tasks.drain(longest).await;
+    }
+
+    /// Stops everything where it stands, as the end of the process would.
+    pub fn kill(&self) {
+        self.tasks.kill();
     }
 
     /// Sends a client's upload when its turn comes.

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::answers::Answers;
 use super::gate::{Gate, Verdict};
 use super::keeper::Keeper;
+use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::polling::{Effect, LookCall, LookForm, Looked, Polling, Timing};
 use crate::engine::refusal::{CallKind as Asked, Ended};
@@ -28,6 +29,7 @@ const LOOKS_IN_FLIGHT_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Poller {
     clock: Clock,
+    tasks: Tasks,
     gate: Arc<Gate>,
     keeper: Arc<Keeper>,
     answers: Arc<Answers>,
@@ -43,6 +45,7 @@ impl Poller {
     #[must_use]
     pub fn new(
         clock: Clock,
+        tasks: Tasks,
         gate: Arc<Gate>,
         keeper: Arc<Keeper>,
         answers: Arc<Answers>,
@@ -51,7 +54,7 @@ impl Poller {
     ) -> Self {
         let (polling, in_flight, changed) =
             (Mutex::new(Polling::new(timing)), AtomicUsize::new(0), Notify::new());
-        Self { clock, gate, keeper, answers, metrics, timing, polling, in_flight, changed }
+        Self { clock, tasks, gate, keeper, answers, metrics, timing, polling, in_flight, changed }
     }
 
     /// The upstream accepted a captcha; the gate knows of it since its upload was settled.
@@ -119,7 +122,7 @@ impl Poller {
         };
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let poller = Arc::clone(self);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let upstream_call = Call::Look(call.clone());
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
             let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answers::{Answers, Report};
 use super::gate::{self, Gate};
 use super::keeper::Keeper;
+use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, Metrics};
@@ -36,7 +37,7 @@ pub struct Reports {
     pub keeper: Arc<Keeper>,
     pub answers: Arc<Answers>,
     pub metrics: Arc<Metrics>,
-    pub runtime: tokio::runtime::Handle,
+    pub tasks: Tasks,
 }
 
 impl Reports {
@@ -58,8 +59,8 @@ impl Reports {
         }
         let (reports, name) = (self.clone(), Arc::clone(client));
         // A task of its own: a client that hangs up does not leave the report half made.
-        let sent = self.runtime.spawn(async move { reports.send(&name, id, verdict).await });
-        sent.await.unwrap_or(Err(NotReported::NotNow("the gateway is stopping")))
+        let sent = self.tasks.spawn(async move { reports.send(&name, id, verdict).await });
+        sent.await.ok().flatten().unwrap_or(Err(NotReported::NotNow("the gateway is stopping")))
     }
 
     async fn send(&self, client: &str, id: CaptchaId, verdict: Verdict) -> Result<(), NotReported> {

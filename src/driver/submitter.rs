@@ -11,6 +11,7 @@ use super::answers::Answers;
 use super::gate::{Gate, Verdict};
 use super::keeper::Keeper;
 use super::poller::Poller;
+use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::Ticket;
 use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
@@ -47,6 +48,7 @@ pub struct Submitter {
 #[derive(Debug)]
 pub struct Tools {
     pub clock: Clock,
+    pub tasks: Tasks,
     pub gate: Arc<Gate>,
     pub keeper: Arc<Keeper>,
     pub answers: Arc<Answers>,
@@ -55,13 +57,14 @@ pub struct Tools {
 }
 
 impl Submitter {
-    /// Starts the task that owns the queue, on the present runtime.
+    /// Starts the task that owns the queue.
     #[must_use]
     pub fn start(tools: Tools, limits: QueueLimits) -> Self {
+        let tasks = tools.tasks.clone();
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue =
             Queue { tools: Arc::new(tools), waiting: FairQueue::new(limits), inbox: inbox.downgrade() };
-        tokio::spawn(queue.run(handed_over));
+        tasks.spawn_endless(queue.run(handed_over));
         Self { inbox }
     }
 
@@ -143,7 +146,7 @@ impl Queue {
                 Ok(ticket) => {
                     if let Some((_, item)) = self.waiting.pop() {
                         let (tools, inbox) = (Arc::clone(&self.tools), self.inbox.clone());
-                        tokio::spawn(async move { tools.send(item, ticket, inbox).await });
+                        self.tools.tasks.spawn(async move { tools.send(item, ticket, inbox).await });
                     }
                 }
                 Err(refusal) => {

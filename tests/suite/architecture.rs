@@ -88,8 +88,7 @@ fn imports_follow_the_arrows() {
             for (number, line) in code(&file) {
                 assert!(!line.contains("crate::{"), "{}:{number}: one import a line", file.display());
                 for used in line.split("crate::").skip(1) {
-                    let used: String =
-                        used.chars().take_while(|letter| letter.is_ascii_lowercase()).collect();
+                    let used: String = used.chars().take_while(char::is_ascii_lowercase).collect();
                     let is_part = MAY_USE.iter().any(|(known, _)| *known == used);
                     if is_part && used != *part && !may_use.contains(&used.as_str()) {
                         against.push(format!("{}:{number}: {part} uses {used}", file.display()));

@@ -1,0 +1,83 @@
+//! The driver's tasks: started on the driver's runtime whoever asks, ended together.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+
+/// Starts tasks and ends them.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    clock: Clock,
+    runtime: Handle,
+    /// Those that end by themselves: a call under way, a change on its way to the store.
+    finite: TaskTracker,
+    killed: CancellationToken,
+}
+
+impl Tasks {
+    /// Tasks run on the present runtime.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            runtime: Handle::current(),
+            finite: TaskTracker::new(),
+            killed: CancellationToken::new(),
+        }
+    }
+
+    /// Starts a task that ends by itself; [`Self::drain`] waits for it. It yields nothing when it was killed.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<Option<F::Output>>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let killed = self.killed.clone();
+        self.finite.spawn_on(async move { killed.run_until_cancelled(task).await }, &self.runtime)
+    }
+
+    /// Starts a task that runs for as long as the driver does.
+    pub fn spawn_endless(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let killed = self.killed.clone();
+        self.runtime.spawn(async move { killed.run_until_cancelled(task).await });
+    }
+
+    /// Waits until no finite task runs, at most `longest`, and then ends what is left.
+    pub async fn drain(&self, longest: Duration) {
+        self.finite.close();
+        tokio::select! {
+            () = self.finite.wait() => {}
+            () = self.clock.sleep(longest) => {
+                tracing::warn!(left = self.finite.len(), "tasks did not end in time");
+            }
+        }
+        self.kill();
+    }
+
+    /// Ends all tasks where they stand, as the end of the process would.
+    pub fn kill(&self) {
+        self.killed.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_for_finite_tasks_and_no_longer_than_told() {
+        let clock = Clock::starting_at(Timestamp(0));
+        let tasks = Tasks::new(clock);
+        tasks.spawn_endless(std::future::pending());
+        let short = tasks.spawn(async move { clock.sleep(Duration::from_secs(3)).await });
+        let long = tasks.spawn(async move { clock.sleep(Duration::from_secs(30)).await });
+        tasks.drain(Duration::from_secs(10)).await;
+        assert_eq!(clock.now(), Timestamp(10_000));
+        assert_eq!((short.await.unwrap(), long.await.unwrap()), (Some(()), None));
+    }
+}
