@@ -11,6 +11,7 @@ use super::reading::Reading;
 use super::sections::AuthMode;
 use super::values::StoreUrl;
 use super::{Client, Config, table};
+use crate::engine::BudgetMode;
 use crate::protocol::ids::ClientKey;
 
 /// Below this the upstream may block the account; httpx-based clients give a call up after as long.
@@ -166,6 +167,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         config.store.url == StoreUrl::Memory,
         "store.url is \"memory:\": NOTHING SURVIVES A RESTART, captchas that were paid for are lost"
             .to_owned(),
+    );
+    warn(
+        config.budget.mode == BudgetMode::Observe,
+        "budget.mode is \"observe\": NO BUDGET IS ENFORCED, the upstream may block the account".to_owned(),
     );
     warn(
         sends_in_the_clear(&config.upstream.url),

@@ -36,7 +36,8 @@ use serde::{Deserialize, Serialize};
 pub use faults::{Fault, Faults, Problem};
 pub use reference::{reference_file, settings_table};
 pub use sections::{
-    Auth, AuthMode, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads, UpstreamSettings,
+    Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads,
+    UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
 pub use table::{Accepts, SETTINGS, Setting};
@@ -53,6 +54,7 @@ pub struct Config {
     pub upstream: UpstreamSettings,
     pub polling: Polling,
     pub uploads: Uploads,
+    pub budget: Budget,
     pub store: StoreSettings,
     pub auth: Auth,
     pub log: Log,

@@ -10,6 +10,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
 use super::values::{self, StoreUrl};
+use crate::engine::{BatchCountsAs, BudgetMode, Limits};
 use crate::protocol::ids::{ClientKey, UpstreamKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +50,7 @@ pub struct UpstreamSettings {
     pub timeout: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    pub batch_counts_as: BatchCountsAs,
 }
 
 impl Default for UpstreamSettings {
@@ -58,6 +60,7 @@ impl Default for UpstreamSettings {
             key: None,
             timeout: Duration::from_secs(30),
             ca_file: None,
+            batch_counts_as: BatchCountsAs::Unknown,
         }
     }
 }
@@ -100,6 +103,22 @@ pub struct Uploads {
 impl Default for Uploads {
     fn default() -> Self {
         Self { hold: Duration::from_secs(3), queue_max: 10_000, queue_bytes_max: 256 << 20 }
+    }
+}
+
+/// The budgets that keep the account from being blocked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    pub mode: BudgetMode,
+    #[serde(with = "compact::required")]
+    pub upload_gap: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self { mode: limits.mode, upload_gap: limits.upload_gap }
     }
 }
 

@@ -60,6 +60,7 @@ pub const SETTINGS: &[Setting] = &[
     row("upstream.key_file", Accepts::Text("the path of a file with 32 symbols in it"), r#""/run/secrets/upstream-key""#, "The file with the account's key, instead of `key`."),
     row("upstream.timeout", Accepts::Time(SEC, MIN.saturating_mul(5)), "", "The longest an upstream call may take."),
     row("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
+    row("upstream.batch_counts_as", Accepts::Text(r#""unknown", "one" or "each""#), "", "How block rule 1005 counts a look at several captchas; unknown: both readings are kept."),
 
     row("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
     row("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
@@ -70,6 +71,9 @@ pub const SETTINGS: &[Setting] = &[
     row("uploads.hold", HOLD, "", "An upload waits this long for its turn before ERROR_NO_SLOT_AVAILABLE."),
     row("uploads.queue_max", Accepts::Count(1, UNBOUNDED), "", "How many uploads may wait at once, of all clients together."),
     row("uploads.queue_bytes_max", Accepts::Count(1, UNBOUNDED), "", "How many bytes the waiting uploads may have together."),
+
+    row("budget.mode", Accepts::Text(r#""enforce" or "observe""#), "", "observe: calls that a budget refuses go all the same, are counted and logged; for trying out, the account can be blocked."),
+    row("budget.upload_gap", Accepts::Time(Duration::ZERO, MIN), "", "The shortest time between two uploads; the service asks for 100ms."),
 
     row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
 

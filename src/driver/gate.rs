@@ -6,10 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::budgets;
+use super::keeper::Keeper;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::{Admission, Ticket};
+use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
 use crate::metrics::{CallOutcome, Metrics};
+use crate::store::Change;
 use crate::upstream::{Call, Upstream, UpstreamError};
 
 /// Longest time between two log lines about the same state.
@@ -20,6 +24,9 @@ pub struct Gate {
     clock: Clock,
     upstream: Arc<dyn Upstream>,
     metrics: Arc<Metrics>,
+    keeper: Arc<Keeper>,
+    /// Of the account's key, kept with the budgets.
+    key: String,
     admission: Mutex<Admission>,
     /// Something was settled: what was refused may go now.
     changed: Notify,
@@ -44,11 +51,13 @@ impl Gate {
     pub fn new(
         clock: Clock,
         upstream: Arc<dyn Upstream>,
+        keeper: Arc<Keeper>,
         metrics: Arc<Metrics>,
+        key: String,
         admission: Admission,
     ) -> Self {
-        let admission = Mutex::new(admission);
-        Self { clock, upstream, metrics, admission, changed: Notify::new(), logged: Mutex::default() }
+        let (admission, changed, logged) = (Mutex::new(admission), Notify::new(), Mutex::default());
+        Self { clock, upstream, metrics, keeper, key, admission, changed, logged }
     }
 
     /// Asks whether `call` may go now. The ticket must come back through [`Self::send`] or [`Self::settle`].
@@ -56,7 +65,15 @@ impl Gate {
     /// # Errors
     /// Until when it may not, and why.
     pub fn admit(&self, asked: Asked) -> Result<Ticket, Refusal> {
-        self.with(|admission, now| admission.admit(asked, now))
+        let ticket = self.with(|admission, now| admission.admit(asked, now))?;
+        if let Some(refusal) = ticket.observed() {
+            self.metrics.would_refuse(refusal.why.label());
+            self.log_once(
+                &refusal.why,
+                |why| tracing::warn!(%why, "observe mode: sent what a budget refuses"),
+            );
+        }
+        Ok(ticket)
     }
 
     /// Sends an admitted call. `read` makes something of the reply and says how the call ended.
@@ -70,6 +87,14 @@ impl Gate {
         read: impl FnOnce(&Bytes) -> (T, Verdict),
     ) -> Result<T, UpstreamError> {
         let kind = call.kind();
+        // On disk before the call goes out: after a crash, a call that nobody remembers could be one too many. A store
+        // that is down stops all calls but looks, which fetch what was paid for.
+        let budgets = self.with(|admission, _| budgets::save(&self.key, admission));
+        let kept = self.keeper.commit(Change::Budgets(budgets)).await;
+        if kept.is_err() && !matches!(call, Call::Look(_)) {
+            self.settle(ticket, Ended::NotSent);
+            return Err(UpstreamError::NotSent("the store is down".into()));
+        }
         let sent_at = self.clock.now();
         let reply = self.upstream.call(call).await;
         let took = self.clock.now().since(sent_at);
@@ -139,18 +164,46 @@ impl Gate {
         self.with(|admission, now| admission.waits(now))
     }
 
-    /// Logs why calls wait, when the reason is new or was last told a while ago.
-    pub fn log_wait(&self, refusal: &Refusal) {
-        if matches!(refusal.why, Why::Rule(_) | Why::KeyUnconfirmed) {
-            return;
+    /// Shows the budgets and waits in the metrics.
+    pub fn publish(&self) {
+        let (budgets, waits) = self.with(|admission, now| (admission.budgets(now), admission.waits(now)));
+        for budget in budgets {
+            let numbers = [budget.limit, budget.used, budget.left];
+            self.metrics.budget(budget.rule.label(), numbers, budget.until);
         }
+        self.metrics.waits(waits.iter().map(|wait| (wait.why.label(), wait.until)));
+    }
+
+    /// The budgets of the block rules at present.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<BudgetState> {
+        self.with(|admission, now| admission.budgets(now))
+    }
+
+    /// An operator says that what was latched is mended: the next call is a probe.
+    pub fn clear_latches(&self) {
+        tracing::warn!("an operator cleared what was latched");
+        self.with(Admission::clear_latches);
+        self.changed.notify_waiters();
+    }
+
+    /// Logs why calls wait. A budget that is spent for a moment is no news.
+    pub fn log_wait(&self, refusal: &Refusal) {
+        if !matches!(refusal.why, Why::Rule(_) | Why::KeyUnconfirmed) {
+            let until = refusal.until;
+            self.log_once(&refusal.why, |why| tracing::warn!(%why, %until, "calls to the upstream wait"));
+        }
+    }
+
+    /// Logs a reason when it is new or was last told a while ago.
+    fn log_once(&self, why: &Why, log: impl FnOnce(&Why)) {
         let now = self.clock.now();
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known =
-            logged.is_some_and(|(why, at)| why == refusal.why.label() && now.since(at) < STATE_LOGGED_EVERY);
+            logged.is_some_and(|(label, at)| label == why.label() && now.since(at) < STATE_LOGGED_EVERY);
         if !is_known {
-            *logged = Some((refusal.why.label(), now));
-            tracing::warn!(why = %refusal.why, until = %refusal.until, "calls to the upstream wait");
+            *logged = Some((why.label(), now));
+            log(why);
         }
     }
 

@@ -9,11 +9,13 @@
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
 //! | `recovery` | the start, and forgetting |
 //! | `gate` | asks admission, calls, settles |
+//! | `budgets` | the budgets across a restart |
 //! | `keeper` | hands changes to the store |
 //! | `tasks` | starts and ends all of it |
 
 pub mod account;
 pub mod answers;
+mod budgets;
 pub mod gate;
 pub mod keeper;
 pub mod pingbacks;
@@ -28,9 +30,7 @@ use std::sync::Arc;
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::engine::admission::{Admission, Past};
 use crate::engine::fair_queue::{QueueLimit, QueueLimits};
-use crate::engine::limits::Limits;
 use crate::engine::polling::Timing;
 use crate::engine::refusal;
 use crate::metrics::{Metrics, UploadOutcome};
@@ -74,6 +74,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The reason as a metric's label: one of a closed list.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "wrong",
+            Self::Upstream { .. } => "upstream",
+            Self::NotNow(refusal) => refusal.why.label(),
+            Self::NotInTime => "not_in_time",
+            Self::QueueFull(_) => "queue_full",
+            Self::TooFast => "rate",
+            Self::Unknown => "unknown",
+            Self::StoreDown => "store_down",
+            Self::Stopping => "stopping",
+        }
+    }
+
     fn outcome(&self) -> UploadOutcome {
         match self {
             Self::Wrong(_) => UploadOutcome::RefusedHere,
@@ -117,9 +132,16 @@ impl Driver {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let recovered = store.load().await?;
-        let admission = Admission::new(Limits::default(), Past::Fresh, clock.now());
-        let gate = Arc::new(Gate::new(clock, upstream, Arc::clone(&metrics), admission));
         let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics)));
+        let admission = budgets::restore(config, &recovered, clock.now());
+        let gate = Arc::new(Gate::new(
+            clock,
+            upstream,
+            Arc::clone(&keeper),
+            Arc::clone(&metrics),
+            budgets::fingerprint(config),
+            admission,
+        ));
         let answers = Arc::new(Answers::new(clock));
         let timing = Timing {
             interval: config.polling.interval,
@@ -210,6 +232,9 @@ impl Driver {
             let deadline = arrived_at + self.upload_hold;
             self.submitter.submit(Arc::clone(&client.name), client.weight, upload, deadline).await
         };
+        if let Err(refusal) = &result {
+            self.metrics.upload_refused(&client.name, refusal.reason());
+        }
         let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| UploadOutcome::Accepted);
         let took = self.clock.now().since(arrived_at);
         self.metrics.upload_ended(&client.name, method, outcome, took);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry, TextEncoder};
 
+use crate::clock::Timestamp;
 use crate::protocol::methods::Method;
 use crate::upstream::CallKind;
 use catalogue::catalogue;
@@ -45,6 +46,20 @@ catalogue! {
     batch_size: IntGauge[];
     /// Calls that were not sent because a budget or a block forbade it, by call and reason.
     refusals_total: IntCounterVec["call", "reason"];
+    /// Uploads that got no id, by client and reason: a block rule, a wait, or the upload itself.
+    upload_refusals_total: IntCounterVec["client", "reason"];
+    /// Calls that a budget refused and that went all the same, because `budget.mode` is `observe`.
+    observed_refusals_total: IntCounterVec["reason"];
+    /// Most that a block rule's budget allows, by rule.
+    budget_limit: IntGaugeVec["rule"];
+    /// What is spent of a block rule's budget, calls in flight counted as the bad case.
+    budget_used: IntGaugeVec["rule"];
+    /// What is left of a block rule's budget.
+    budget_left: IntGaugeVec["rule"];
+    /// When more of a block rule's budget is left by itself, in seconds since 1970.
+    budget_until_timestamp_seconds: GaugeVec["rule"];
+    /// Until when calls wait, in seconds since 1970, by reason; infinite for a refused key, 0 for what is over.
+    wait_until_timestamp_seconds: GaugeVec["reason"];
     /// Reports passed on to the upstream, by verdict and outcome.
     reports_total: IntCounterVec["client", "verdict", "outcome"];
     /// Changes that the store could not keep.
@@ -231,6 +246,33 @@ impl Metrics {
         self.catalogue.refusals_total.with_label_values(&[call.label(), reason]).inc();
     }
 
+    pub fn upload_refused(&self, client: &str, reason: &'static str) {
+        self.catalogue.upload_refusals_total.with_label_values(&[client, reason]).inc();
+    }
+
+    pub fn would_refuse(&self, reason: &'static str) {
+        self.catalogue.observed_refusals_total.with_label_values(&[reason]).inc();
+    }
+
+    /// A block rule's budget: its limit, what is used and what is left of it, and when more is left.
+    pub fn budget(&self, rule: &'static str, [limit, used, left]: [u32; 3], until: Timestamp) {
+        self.catalogue.budget_limit.with_label_values(&[rule]).set(limit.into());
+        self.catalogue.budget_used.with_label_values(&[rule]).set(used.into());
+        self.catalogue.budget_left.with_label_values(&[rule]).set(left.into());
+        self.catalogue.budget_until_timestamp_seconds.with_label_values(&[rule]).set(seconds(until));
+    }
+
+    /// Everything that calls wait for at present, and until when.
+    pub fn waits(&self, waits: impl Iterator<Item = (&'static str, Timestamp)>) {
+        let gauges = &self.catalogue.wait_until_timestamp_seconds;
+        for reason in ["no_slot", "zero_balance", "blocked", "key_refused"] {
+            gauges.with_label_values(&[reason]).set(0.0);
+        }
+        for (reason, until) in waits {
+            gauges.with_label_values(&[reason]).set(seconds(until));
+        }
+    }
+
     pub fn reported(&self, client: &str, verdict: &'static str, outcome: &'static str) {
         self.catalogue.reports_total.with_label_values(&[client, verdict, outcome]).inc();
     }
@@ -246,6 +288,11 @@ impl Metrics {
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 have 41 bits")]
+fn seconds(moment: Timestamp) -> f64 {
+    if moment == Timestamp::NEVER { f64::INFINITY } else { moment.as_millis() as f64 / 1_000.0 }
 }
 
 fn gauge(count: usize) -> i64 {

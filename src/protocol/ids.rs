@@ -21,6 +21,12 @@ impl UpstreamKey {
         Self(SecretString::from(key))
     }
 
+    /// Tells one key from another without telling the key: 16 hexadecimal digits of its SHA-256.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        hex(&Sha256::digest(self.expose().as_bytes())[..8])
+    }
+
     /// The key itself, for the one place that writes it onto the wire.
     #[must_use]
     pub fn expose(&self) -> &str {

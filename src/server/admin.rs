@@ -1,5 +1,6 @@
 //! For operators: metrics, health, readiness.
 
+use actix_web::http::header::ORIGIN;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -8,6 +9,7 @@ use super::Server;
 use crate::engine::refusal::Why;
 
 pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
+    server.driver.gate.publish();
     match server.metrics.text() {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => HttpResponse::InternalServerError().body(format!("metrics: {error}")),
@@ -32,10 +34,30 @@ pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
             json!({ "reason": wait.why.label(), "text": wait.why.to_string(), "since": since, "until": until })
         })
         .collect();
-    let state =
-        json!({ "ready": is_ready, "store": if store_is_down { "down" } else { "up" }, "waits": waits });
+    let budgets: Vec<_> = server
+        .driver
+        .gate
+        .budgets()
+        .iter()
+        .map(|budget| {
+            let (rule, until) = (budget.rule.label(), budget.until.to_string());
+            json!({ "rule": rule, "limit": budget.limit, "used": budget.used, "left": budget.left, "until": until })
+        })
+        .collect();
+    let store = if store_is_down { "down" } else { "up" };
+    let state = json!({ "ready": is_ready, "store": store, "waits": waits, "budgets": budgets });
     let mut reply = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     reply.json(state)
+}
+
+/// An operator says that what was latched (a refused key) is mended.
+pub(super) async fn clear_latches(server: Data<Server>, call: HttpRequest) -> HttpResponse {
+    // A page in an operator's browser must not be able to do this.
+    if call.headers().contains_key(ORIGIN) {
+        return HttpResponse::Forbidden().body("not from a web page\n");
+    }
+    server.driver.gate.clear_latches();
+    HttpResponse::Ok().content_type("text/plain").body("cleared: the next call to the upstream is a probe\n")
 }
 
 pub(super) async fn nothing_here(call: HttpRequest) -> HttpResponse {

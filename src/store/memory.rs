@@ -19,6 +19,7 @@ struct Kept {
     captchas: BTreeMap<CaptchaId, CaptchaRecord>,
     intents: BTreeMap<IntentId, Intent>,
     pingbacks: BTreeSet<(String, String)>,
+    budgets: Option<String>,
 }
 
 impl Kept {
@@ -65,6 +66,7 @@ impl Kept {
                 self.pingbacks.remove(&(client, address));
             }
             Change::PingbacksCleared { client } => self.pingbacks.retain(|(owner, _)| *owner != client),
+            Change::Budgets(budgets) => self.budgets = Some(budgets),
             Change::Forget { uploaded_before } => {
                 self.captchas.retain(|_, captcha| captcha.uploaded_at >= uploaded_before);
                 self.intents.retain(|_, intent| intent.at >= uploaded_before);
@@ -81,6 +83,7 @@ impl Store for MemoryStore {
             captchas: kept.captchas.values().cloned().collect(),
             unknown: kept.intents.values().cloned().collect(),
             pingbacks: kept.pingbacks.iter().cloned().collect(),
+            budgets: kept.budgets.clone(),
         };
         Box::pin(std::future::ready(Ok(recovered)))
     }

@@ -90,6 +90,8 @@ pub enum Change {
     PingbacksCleared {
         client: String,
     },
+    /// What the budgets of the block rules remember; the last one counts.
+    Budgets(String),
     /// Captchas uploaded before this moment leave.
     Forget {
         uploaded_before: Timestamp,
@@ -104,6 +106,8 @@ pub struct Recovered {
     pub unknown: Vec<Intent>,
     /// Addresses for pingback, by the client's name.
     pub pingbacks: Vec<(String, String)>,
+    /// What the budgets of the block rules remembered last.
+    pub budgets: Option<String>,
 }
 
 /// Why a change could not be kept.
