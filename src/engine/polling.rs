@@ -11,8 +11,7 @@
 //!   alone, and the batch size in use halves; it grows by one on each full clean batch.
 //! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
 //!
-//! Looks fall on a grid of a fifth of `interval`, a second at most, always rounded up: captchas of many clients that come due near each other
-//! share a call.
+//! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -34,8 +33,12 @@ pub const BATCH_SIZE_AT_START: usize = 12;
 const STRANGE_CODES_MAX: u8 = 3;
 /// How many more looks a solved captcha gets for the price that its client asks for.
 const PRICE_LOOKS_MAX: u8 = 3;
-/// Moments of the grid in one `interval`.
-const GRID_PARTS: u32 = 5;
+/// Steps of the grid between two looks at one captcha. They come to a little more than `interval`, see
+/// [`GRID_SLACK_PARTS`].
+const GRID_STEPS: u32 = 6;
+/// The interval runs from the reply, the grid from the look: a reply within a twentieth of `interval` still lets the next
+/// look fall on the last of the steps and not on the one after.
+const GRID_SLACK_PARTS: u32 = 20;
 /// Widest grid: well below [`LAST_LOOK_BEFORE_END`].
 const GRID_MAX: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,8 @@ pub struct Timing {
 impl Timing {
     /// Distance of the moments at which looks are made.
     fn grid(&self) -> Duration {
-        (self.interval / GRID_PARTS).clamp(Duration::from_millis(1), GRID_MAX)
+        ((self.interval + self.interval / GRID_SLACK_PARTS) / GRID_STEPS)
+            .clamp(Duration::from_millis(1), GRID_MAX)
     }
 
     fn first_look_of(&self, method: Method) -> Duration {

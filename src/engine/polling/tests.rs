@@ -3,10 +3,16 @@ use bytes::Bytes;
 use super::*;
 use crate::protocol::errors::ErrorCode;
 
-const START: Timestamp = Timestamp(1_000_000_000);
+/// A moment of the grid, which has a step of 875 ms here.
+const START: Timestamp = Timestamp(875 * 1_000_000);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+/// The first moment of the grid that is so many seconds after the start.
+fn at(count: u64) -> Timestamp {
+    grid_after(START + seconds(count), polling().timing.grid())
 }
 
 fn polling() -> Polling {
@@ -63,7 +69,7 @@ fn no_look_before_the_documented_minimum_of_the_method() {
         let mut polling = polling();
         polling.open(CaptchaId(1), method, START, None);
         assert_eq!(calls(&mut polling, START + seconds(first) - Duration::from_millis(1)), []);
-        assert_eq!(calls(&mut polling, START + seconds(first)).len(), 1, "{method:?}");
+        assert_eq!(calls(&mut polling, at(first)).len(), 1, "{method:?}");
     }
 }
 
@@ -71,33 +77,34 @@ fn no_look_before_the_documented_minimum_of_the_method() {
 fn captchas_that_come_due_near_each_other_share_a_call() {
     let mut polling = polling();
     for id in 1..=10 {
-        polling.open(CaptchaId(id), Method::Image, START + Duration::from_millis(id * 90), None);
+        polling.open(CaptchaId(id), Method::Image, START + Duration::from_millis(id * 20), None);
     }
-    assert_eq!(calls(&mut polling, START + seconds(6))[0].ids.len(), 10);
+    assert_eq!(calls(&mut polling, at(6))[0].ids.len(), 10);
 }
 
 #[test]
 fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
     let mut polling = opened(1);
-    let now = START + seconds(5);
+    let now = at(5);
     let call = calls(&mut polling, now).remove(0);
     assert_eq!(calls(&mut polling, now + seconds(60)), [], "it is in flight");
     let replied = now + Duration::from_millis(700);
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, replied);
     assert_eq!(calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)), []);
+    assert_eq!(polling.next_at(), replied + Duration::from_millis(5_425), "the next moment of the grid");
     assert_eq!(calls(&mut polling, replied + seconds(6)).len(), 1);
 }
 
 #[test]
 fn batches_hold_as_many_as_the_size_in_use_which_grows_by_one_on_each_full_clean_one() {
     let mut polling = opened(25);
-    let planned = calls(&mut polling, START + seconds(5));
+    let planned = calls(&mut polling, at(5));
     assert_eq!(planned.iter().map(|call| call.ids.len()).collect::<Vec<_>>(), [12, 12, 1]);
     assert_eq!(planned[2].form, LookForm::Plain);
     for call in &planned {
         let looked = not_ready(call);
-        settle(&mut polling, call, looked, START + seconds(5));
+        settle(&mut polling, call, looked, at(5));
     }
     assert_eq!(polling.batch_size(), 14);
 }
@@ -109,14 +116,14 @@ fn the_batch_size_stays_within_the_setting() {
     for id in 1..=3 {
         polling.open(CaptchaId(id), Method::Image, START, None);
     }
-    let planned = calls(&mut polling, START + seconds(5));
+    let planned = calls(&mut polling, at(5));
     assert!(planned.len() == 3 && planned.iter().all(|call| call.form == LookForm::Plain));
 }
 
 #[test]
 fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
     let mut polling = opened(12);
-    let mut now = START + seconds(5);
+    let mut now = at(5);
     let mut sizes = Vec::new();
     loop {
         let planned = calls(&mut polling, now);
@@ -129,7 +136,7 @@ fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
             let mismatch = Looked::Many(Batch::Mismatch { pieces: call.ids.len() + 1 });
             assert!(settle(&mut polling, call, mismatch, now).is_empty());
         }
-        now = now + seconds(5);
+        now = polling.next_at();
     }
     assert_eq!(sizes, [12, 6, 2, 1]);
     assert_eq!(polling.batch_size(), 2);
@@ -138,15 +145,15 @@ fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
 #[test]
 fn a_clean_half_goes_back_into_large_batches() {
     let mut polling = opened(4);
-    let call = calls(&mut polling, START + seconds(5)).remove(0);
-    settle(&mut polling, &call, Looked::Many(Batch::Mismatch { pieces: 1 }), START + seconds(5));
-    let halves = calls(&mut polling, START + seconds(10));
+    let call = calls(&mut polling, at(5)).remove(0);
+    settle(&mut polling, &call, Looked::Many(Batch::Mismatch { pieces: 1 }), at(5));
+    let halves = calls(&mut polling, at(10));
     assert_eq!(halves.len(), 2);
     for half in &halves {
         let looked = not_ready(half);
-        settle(&mut polling, half, looked, START + seconds(10));
+        settle(&mut polling, half, looked, at(10));
     }
-    assert_eq!(calls(&mut polling, START + seconds(15))[0].ids.len(), 4);
+    assert_eq!(calls(&mut polling, at(15))[0].ids.len(), 4);
 }
 
 #[test]
@@ -155,17 +162,17 @@ fn methods_with_rich_answers_are_looked_at_alone_in_json() {
     for (id, method) in [(1, Method::Rotate), (2, Method::Geetest), (3, Method::Other), (4, Method::Text)] {
         polling.open(CaptchaId(id), method, START, None);
     }
-    let planned = calls(&mut polling, START + seconds(15));
+    let planned = calls(&mut polling, at(15));
     assert!(planned.len() == 4 && planned.iter().all(|call| call.form == LookForm::Json));
 }
 
 #[test]
 fn each_piece_goes_to_the_captcha_at_its_place() {
     let mut polling = opened(4);
-    let call = calls(&mut polling, START + seconds(5)).remove(0);
+    let call = calls(&mut polling, at(5)).remove(0);
     let codes = Look::Code(ErrorCode::Unsolvable.into());
     let looks = vec![solved("a"), Look::NotReady, codes, Look::Garbage];
-    let effects = settle(&mut polling, &call, Looked::Many(Batch::Pieces(looks)), START + seconds(5));
+    let effects = settle(&mut polling, &call, Looked::Many(Batch::Pieces(looks)), at(5));
     let told: Vec<_> = effects
         .iter()
         .map(|(id, effect)| match effect {
@@ -180,7 +187,7 @@ fn each_piece_goes_to_the_captcha_at_its_place() {
 #[test]
 fn codes_of_the_account_and_failed_calls_end_no_captcha() {
     let mut polling = opened(1);
-    let mut now = START + seconds(5);
+    let mut now = at(5);
     let account = |code: ErrorCode| Looked::One(Look::Code(code.into()));
     for looked in [
         account(ErrorCode::Block1005),
@@ -192,7 +199,7 @@ fn codes_of_the_account_and_failed_calls_end_no_captcha() {
     ] {
         let call = calls(&mut polling, now).remove(0);
         assert!(settle(&mut polling, &call, looked, now).is_empty());
-        now = now + seconds(5);
+        now = polling.next_at();
     }
     assert_eq!(polling.open_count(), 1);
 }
@@ -201,9 +208,8 @@ fn codes_of_the_account_and_failed_calls_end_no_captcha() {
 fn a_strange_code_ends_a_captcha_only_when_it_comes_three_times_in_a_row() {
     let mut polling = opened(1);
     let strange = || Looked::One(Look::Code(Code::Unknown(Bytes::from_static(b"ERROR_NEW"))));
-    let mut now = START;
     let mut look = |looked| {
-        now = now + seconds(5);
+        let now = polling.next_at();
         let call = calls(&mut polling, now).remove(0);
         settle(&mut polling, &call, looked, now)
     };
@@ -218,16 +224,16 @@ fn a_strange_code_ends_a_captcha_only_when_it_comes_three_times_in_a_row() {
 #[test]
 fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
     let mut polling = opened(1);
-    let call = calls(&mut polling, START + seconds(5)).remove(0);
+    let call = calls(&mut polling, at(5)).remove(0);
     let looked = not_ready(&call);
-    polling.settle(&call, looked, seconds(3_600), START + seconds(800));
-    assert_eq!(polling.next_at(), START + seconds(890));
-    let call = calls(&mut polling, START + seconds(890)).remove(0);
+    polling.settle(&call, looked, seconds(3_600), at(800));
+    assert_eq!(polling.next_at(), at(890));
+    let call = calls(&mut polling, at(890)).remove(0);
     assert!(call.is_last);
     let looked = not_ready(&call);
-    polling.settle(&call, looked, seconds(5), START + seconds(890));
-    assert_eq!(polling.next_at(), START + LIFETIME);
-    let (planned, over) = polling.plan(10, START + LIFETIME);
+    polling.settle(&call, looked, seconds(5), at(890));
+    assert_eq!(polling.next_at(), at(900));
+    let (planned, over) = polling.plan(10, at(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));
     assert_eq!((polling.open_count(), polling.next_at()), (0, Timestamp::NEVER));
 }
@@ -236,10 +242,10 @@ fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
 fn a_wanted_price_is_looked_for_alone_with_the_answer() {
     let mut polling = opened(2);
     polling.want_price(CaptchaId(1), Method::Image, START, false, START);
-    let planned = calls(&mut polling, START + seconds(5));
+    let planned = calls(&mut polling, at(5));
     let call = planned.iter().find(|call| call.form == LookForm::Price).unwrap();
     assert_eq!(call.ids, [CaptchaId(1)]);
-    let effects = settle(&mut polling, call, Looked::One(priced("a")), START + seconds(5));
+    let effects = settle(&mut polling, call, Looked::One(priced("a")), at(5));
     assert!(matches!(&effects[..], [(_, Effect::Solved(solution))] if solution.price.is_some()));
     assert_eq!(polling.open_count(), 1);
 }
@@ -247,14 +253,14 @@ fn a_wanted_price_is_looked_for_alone_with_the_answer() {
 #[test]
 fn a_price_that_is_asked_for_late_costs_one_more_look_and_at_most_three() {
     let mut polling = polling();
-    let now = START + seconds(60);
+    let now = at(60);
     polling.want_price(CaptchaId(1), Method::Image, START, true, now);
     assert_eq!(calls(&mut polling, now + seconds(4)), []);
-    let mut now = now + seconds(5);
+    let mut now = polling.next_at();
     for _ in 0..2 {
         let call = calls(&mut polling, now).remove(0);
         assert!(settle(&mut polling, &call, Looked::One(solved("a")), now).is_empty());
-        now = now + seconds(5);
+        now = polling.next_at();
     }
     let call = calls(&mut polling, now).remove(0);
     let effects = settle(&mut polling, &call, Looked::One(solved("a")), now);
@@ -265,15 +271,15 @@ fn a_price_that_is_asked_for_late_costs_one_more_look_and_at_most_three() {
 #[test]
 fn a_call_that_was_not_sent_comes_due_again() {
     let mut polling = opened(3);
-    let call = calls(&mut polling, START + seconds(5)).remove(0);
-    polling.postpone(&call, START + seconds(300), START + seconds(5));
-    assert_eq!(calls(&mut polling, START + seconds(299)), []);
-    assert_eq!(calls(&mut polling, START + seconds(300))[0].ids.len(), 3);
+    let call = calls(&mut polling, at(5)).remove(0);
+    polling.postpone(&call, at(300), at(5));
+    assert_eq!(calls(&mut polling, at(299)), []);
+    assert_eq!(calls(&mut polling, at(300))[0].ids.len(), 3);
 }
 
 #[test]
 fn a_recovered_captcha_is_looked_at_an_interval_after_the_restart() {
     let mut polling = polling();
     polling.open(CaptchaId(1), Method::Image, START, Some(START + seconds(100)));
-    assert_eq!(polling.next_at(), START + seconds(105));
+    assert_eq!(polling.next_at(), at(105));
 }
