@@ -196,7 +196,7 @@ impl Admission {
                 let looked = self.state.last_looks.saturating_add(ids);
                 self.state.last_looks = looked.min(self.state.open_captchas);
             }
-            CallKind::Look { .. } | CallKind::Report | CallKind::Balance => (),
+            CallKind::Look { .. } | CallKind::Report | CallKind::Balance | CallKind::Load => (),
         }
         Ok(Ticket { id, call, key_number, observed })
     }
@@ -222,8 +222,8 @@ impl Admission {
     fn need(&self, rule: BlockRule, call: CallKind) -> Need {
         let keep = rule.keeps_reserve().then(|| match call {
             CallKind::Look { ids, last: true } => self.reserve().saturating_sub(ids),
-            CallKind::Balance => self.reserve().saturating_add(self.limits.yield_floor),
-            CallKind::Upload | CallKind::Look { .. } | CallKind::Report => self.reserve(),
+            CallKind::Balance | CallKind::Report => self.reserve().saturating_add(self.limits.yield_floor),
+            CallKind::Upload | CallKind::Look { .. } | CallKind::Load => self.reserve(),
         });
         Need {
             units: rule.worst(call, self.state.waits.key_is_good()),

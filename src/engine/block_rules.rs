@@ -6,9 +6,12 @@
 //!
 //! - **1001, 1002**: 120 of one error in a minute. A window of 119. It is a second longer than the upstream's, here and
 //!   below, because two clocks never run quite alike.
-//! - **1003**: no-slot answers N reach three times the captchas sent S, and at least 120. Over which time, nobody says,
-//!   so the shape is a ledger, and S is the accepted ones only. It promises `N <= 79 + S` in every window up to a day:
-//!   cap 47, trickle 24, grants 8. Were `N >= 3 * S` as well, then `N <= 79 + N / 3`, so `N <= 118`: under 120.
+//! - **1003**: no-slot answers N reach three times the captchas sent S, and at least 120. Over which time, nobody says;
+//!   the block that follows lasts 30 seconds, so the upstream hardly looks back for longer than minutes. The shape is a
+//!   ledger, and S is the accepted ones only. It promises `N <= 79 + S` in every window up to half an hour: cap 47,
+//!   trickle 30, grants 2. Were `N >= 3 * S` as well, then `N <= 79 + N / 3`, so `N <= 118`: under 120. The trickle is
+//!   what one probe a minute needs; without it, a long time without slots, or an outage that swallows replies, would
+//!   stop uploads for as long as the window is.
 //! - **1004**: five calls with a wrong key, over which time, nobody says. At most 4 in an hour: a window of 3, and a
 //!   grant. The first refusal closes the gate ([`super::waits`]), and until a reply has shown that the key is good, one
 //!   call is in flight and counts as refused. A good key that is withdrawn while calls are in flight is beyond this:
@@ -98,8 +101,8 @@ const fn window(limit: u32, window_ms: u64, grant: u32) -> Shape {
     Shape::Window { limit, window: Duration::from_millis(window_ms), grant }
 }
 
-const fn ledger(cap: u32, earns: u32, trickle: u32, grant: u32) -> Shape {
-    Shape::Ledger(LedgerShape { cap, earns, trickle, period: Duration::from_hours(24), grant })
+const fn ledger(cap: u32, earns: u32, trickle: u32, period_minutes: u64, grant: u32) -> Shape {
+    Shape::Ledger(LedgerShape { cap, earns, trickle, period: Duration::from_mins(period_minutes), grant })
 }
 
 macro_rules! block_rules {
@@ -152,10 +155,10 @@ macro_rules! block_rules {
 block_rules! {
     NoSlotAnswers      = "1001",          Block1001,   NoSlotAnswers,      window(119, 61_000, 0),     119, 0, "120 no-slot answers in a minute";
     ZeroBalanceAnswers = "1002",          Block1002,   ZeroBalanceAnswers, window(119, 61_000, 0),     119, 0, "120 zero-balance answers in a minute";
-    NoSlotRatio        = "1003",          Block1003,   NoSlotAnswers,      ledger(47, 1, 24, 4),        79, 2, "no-slot answers reach three times the captchas sent, and 120";
+    NoSlotRatio        = "1003",          Block1003,   NoSlotAnswers,      ledger(47, 1, 30, 30, 1),    79, 2, "no-slot answers reach three times the captchas sent, and 120";
     WrongKeys          = "1004",          Block1004,   KeyRefusals,        window(3, 3_601_000, 1),      4, 1, "five calls with a wrong key";
-    ResCalls           = "1005_calls",    Block1005,   ResCalls,           ledger(1_000, 20, 120, 40), 1200, 2, "more than 20 calls to res.php a captcha, plus 1200";
-    ResLooks           = "1005_looks",    Block1005,   ResLooks,           ledger(1_000, 20, 120, 40), 1200, 2, "the same, if a batch of n looks counts n";
+    ResCalls           = "1005_calls",    Block1005,   ResCalls,           ledger(1_000, 20, 120, 1_440, 40), 1200, 2, "more than 20 calls to res.php a captcha, plus 1200";
+    ResLooks           = "1005_looks",    Block1005,   ResLooks,           ledger(1_000, 20, 120, 1_440, 40), 1200, 2, "the same, if a batch of n looks counts n";
     Uploads            = "max_user_turn", MaxUserTurn, Uploads,            window(60, 4_000, 0),        60, 0, "more than 60 calls to in.php in 3 seconds";
 }
 
@@ -194,7 +197,10 @@ impl BlockRule {
                     ids
                 }
             }
-            (Counts::KeyRefusals, _) => !key_is_good as u32,
+            (
+                Counts::KeyRefusals,
+                CallKind::Upload | CallKind::Look { .. } | CallKind::Report | CallKind::Balance,
+            ) => !key_is_good as u32,
             _ => 0,
         }
     }

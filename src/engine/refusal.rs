@@ -19,8 +19,10 @@ pub enum CallKind {
     Look { ids: u32, last: bool },
     /// res.php, `reportgood` or `reportbad`.
     Report,
-    /// Balance, statistics, load and pingback calls: they yield first.
+    /// Balance and statistics: they yield first.
     Balance,
+    /// load.php: it carries no key and no rule counts it, so it says nothing of either.
+    Load,
 }
 
 /// How a call to the upstream ended.
@@ -34,7 +36,10 @@ pub enum Ended {
     Code(Code),
     /// Not one byte can have reached the upstream.
     NotSent,
-    /// No reply, or one that says nothing (an HTML page): the upstream may have done anything with the call.
+    /// A whole reply that is no answer and no code: an error page in the place of both. The call may have been carried
+    /// out, but it was not refused with a code that a rule counts.
+    NoCode,
+    /// No whole reply: the upstream may have done anything with the call.
     Unknown,
 }
 

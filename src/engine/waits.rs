@@ -140,7 +140,9 @@ impl Waits {
         };
         match &self.key {
             Key::Refused { code, .. } => refuse(Timestamp::NEVER, Why::KeyRefused(code.clone())),
-            Key::New | Key::Known if in_flight > 0 => refuse(now + RECHECK, Why::KeyUnconfirmed),
+            Key::New | Key::Known if in_flight > 0 && call != CallKind::Load => {
+                refuse(now + RECHECK, Why::KeyUnconfirmed);
+            }
             Key::New | Key::Known | Key::Good => (),
         }
         if let Some(block) = &self.block
@@ -163,7 +165,7 @@ impl Waits {
     pub fn sent(&mut self, ticket: u64, call: CallKind) {
         let upload = call == CallKind::Upload;
         let gates = [
-            self.block.as_mut().map(|block| &mut block.gate),
+            self.block.as_mut().map(|block| &mut block.gate).filter(|_| call != CallKind::Load),
             self.no_slot.as_mut().filter(|_| upload),
             self.zero_balance.as_mut().filter(|_| upload),
         ];
@@ -182,7 +184,7 @@ impl Waits {
         limits: &Limits,
         now: Timestamp,
     ) {
-        if key_number == self.key_number {
+        if key_number == self.key_number && call != CallKind::Load {
             self.judge_key(ended, now);
         }
         self.judge_block(ticket, ended, limits, now);
@@ -197,7 +199,7 @@ impl Waits {
         ];
         for gate in gates.into_iter().flatten().filter(|gate| gate.is_probe(ticket)) {
             gate.probe = None;
-            if *ended == Ended::Unknown {
+            if matches!(ended, Ended::Unknown | Ended::NoCode) {
                 gate.until = now + gate.delay.min(limits.no_slot_first);
             }
         }
@@ -219,12 +221,12 @@ impl Waits {
                 (Reaction::WaitOutBlock(_), _) | (_, None) => (),
                 (_, Some(_)) => self.key = Key::Good,
             },
-            Ended::NotSent | Ended::Unknown => (),
+            Ended::NotSent | Ended::NoCode | Ended::Unknown => (),
         }
     }
 
     fn judge_block(&mut self, ticket: u64, ended: &Ended, limits: &Limits, now: Timestamp) {
-        let replied = !matches!(ended, Ended::NotSent | Ended::Unknown);
+        let replied = !matches!(ended, Ended::NotSent | Ended::NoCode | Ended::Unknown);
         if let Ended::Code(code) = ended
             && let Reaction::WaitOutBlock(seconds) = code.reaction()
         {
