@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server as Listening;
+use actix_web::middleware::NormalizePath;
 use actix_web::rt::net::TcpSocket;
 use actix_web::{App as WebApp, HttpServer};
 use anyhow::Context;
@@ -99,12 +100,17 @@ impl App {
     /// # Errors
     /// When signals cannot be watched or a listener fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         self.run_until(async move {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
+            let name = loop {
+                tokio::select! {
+                    _ = terminate.recv() => break "SIGTERM",
+                    _ = interrupt.recv() => break "SIGINT",
+                    // The signal's default would end the process.
+                    _ = hangup.recv() => tracing::warn!("SIGHUP: settings are read at the start only; restart to change them"),
+                }
             };
             tracing::info!(signal = name, "stopping: no new connections; calls under way may end");
         })
@@ -118,15 +124,21 @@ impl App {
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (server, clients, admin) = (self.server, self.clients.handle(), self.admin.handle());
         let stop = async move {
-            told_to_stop.await;
+            let has_died = tokio::select! {
+                () = told_to_stop => false,
+                () = server.driver.died() => true,
+            };
             clients.stop(true).await;
             // Uploads whose clients hung up, looks and reports may still be under way.
             server.driver.drain(Duration::from_secs(DRAIN_SECONDS)).await;
             admin.stop(true).await;
+            has_died
         };
-        let (by_clients, by_admin, ()) = tokio::join!(self.clients, self.admin, stop);
+        let (by_clients, by_admin, has_died) = tokio::join!(self.clients, self.admin, stop);
         by_clients.context("the client listener failed")?;
-        by_admin.context("the admin listener failed")
+        by_admin.context("the admin listener failed")?;
+        anyhow::ensure!(!has_died, "a part of the gateway ended by itself; see the log");
+        Ok(())
     }
 }
 
@@ -188,12 +200,14 @@ fn serve_clients(
     tls: Option<(TcpListener, rustls::ServerConfig)>,
 ) -> io::Result<Listening> {
     let server = Arc::clone(server);
-    let mut web = HttpServer::new(move || WebApp::new().configure(routes::clients(&server)))
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_WITHIN)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?;
+    let mut web = HttpServer::new(move || {
+        WebApp::new().wrap(NormalizePath::trim()).configure(routes::clients(&server))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_WITHIN)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .disable_signals()
+    .listen(listener)?;
     if let Some((listener, config)) = tls {
         web = web.listen_rustls_0_23(listener, config)?;
     }

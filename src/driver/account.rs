@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::future::Cache;
 
-use super::gate::{Gate, Verdict};
+use super::gate::{CallEnd, Gate};
 use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::config;
+use crate::engine::admission::Ticket;
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, Metrics};
 use crate::protocol::errors::Code;
@@ -18,6 +19,8 @@ use crate::upstream::{Call, UpstreamError};
 
 /// Longest wait for the upstream's reply: httpx-based clients give up a call after 5 s.
 const WAIT_MAX: Duration = Duration::from_millis(4_500);
+/// Longest wait of a call for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
 /// How long a failure serves everybody: a dead page costs one call in this time.
 const FAILURE_KEPT: Duration = Duration::from_secs(10);
 /// How long the last good reply stands in for a failed call.
@@ -49,7 +52,7 @@ impl Question {
     fn read(&self, body: &bytes::Bytes) -> Result<String, Failure> {
         if *self == Self::Balance {
             return match read_told(body) {
-                Told::Text(text) if text.parse::<f64>().is_ok() => Ok(text),
+                Told::Text(text) if text.parse().is_ok_and(f64::is_finite) => Ok(text),
                 Told::Code(code) => Err(Failure::Code(code)),
                 Told::Text(_) | Told::Garbage => Err(Failure::NoAnswer("the upstream's reply is no balance")),
             };
@@ -74,6 +77,9 @@ pub enum Failure {
     Code(Code),
     #[error("{0}")]
     NoAnswer(&'static str),
+    /// The call may not go now.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +150,8 @@ impl Account {
     async fn fetch(&self, question: &Question) -> Kept {
         let reply = self.fetch_once(question).await.map(Arc::from);
         let serves = match (&reply, question) {
+            // Nobody was asked, so the next may try at once.
+            (Err(Failure::NotNow(_)), _) => Duration::ZERO,
             (Err(_), _) => FAILURE_KEPT,
             (Ok(_), Question::Balance) => self.serves.balance,
             (Ok(_), Question::Stats(_)) => self.serves.stats,
@@ -152,22 +160,46 @@ impl Account {
         Kept { reply, serves }
     }
 
+    /// Waits until the call may go; what stands in its way is often over in a moment.
+    async fn turn(&self, question: &Question) -> Result<Ticket, Failure> {
+        let asked = if *question == Question::Load { Asked::Load } else { Asked::Balance };
+        let deadline = self.clock.now() + TURN_WITHIN;
+        loop {
+            let changed = self.gate.changed();
+            let refusal = match self.gate.admit(asked) {
+                Ok(ticket) => return Ok(ticket),
+                Err(refusal) => refusal,
+            };
+            if refusal.until > deadline || self.clock.now() >= deadline {
+                self.metrics.refused(question.call().kind(), refusal.why.label());
+                return Err(Failure::NotNow(refusal.to_string()));
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.clock.sleep_until(refusal.until) => {}
+            }
+        }
+    }
+
     async fn fetch_once(&self, question: &Question) -> Result<String, Failure> {
         let call = question.call();
-        let ticket = self.gate.admit(Asked::Balance).map_err(|refusal| {
-            self.metrics.refused(call.kind(), refusal.why.label());
-            Failure::NoAnswer("calls to the upstream wait; see the gateway's state")
-        })?;
+        let ticket = self.turn(question).await?;
         let reply = self.gate.send(ticket, call, |body| {
             let reply = question.read(body);
-            let verdict = match &reply {
-                Ok(_) => Verdict { outcome: CallOutcome::Done, ended: Ended::Done },
-                Err(Failure::Code(code)) => {
-                    Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+            let end = match &reply {
+                // A page could come from anybody in between; only a number says that the key is good.
+                Ok(_) if *question != Question::Balance => {
+                    CallEnd { outcome: CallOutcome::Done, ended: Ended::NoCode }
                 }
-                Err(Failure::NoAnswer(_)) => Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown },
+                Ok(_) => CallEnd { outcome: CallOutcome::Done, ended: Ended::Done },
+                Err(Failure::Code(code)) => {
+                    CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+                }
+                Err(Failure::NoAnswer(_) | Failure::NotNow(_)) => {
+                    CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode }
+                }
             };
-            (reply, verdict)
+            (reply, end)
         });
         match reply.await {
             Ok(reply) => reply,

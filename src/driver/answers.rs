@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::polling::LIFETIME;
 use crate::protocol::answer::Solution;
+use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
@@ -26,11 +27,13 @@ enum Price {
 }
 
 /// How far a client's report of a captcha has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// On its way to the upstream.
     Sending,
     Recorded(Verdict),
+    /// The upstream said no, with this code.
+    Refused(Code),
 }
 
 /// A captcha that a client may ask for.
@@ -47,6 +50,15 @@ struct Kept {
 }
 
 impl Kept {
+    fn owned(&self) -> Owned {
+        Owned {
+            owner: Arc::clone(&self.owner),
+            method: self.method,
+            uploaded_at: self.uploaded_at,
+            price_is_missing: self.price == Price::Asked,
+        }
+    }
+
     fn is_open_to(&self, owner: &str, now: Timestamp) -> bool {
         *self.owner == *owner && now < self.uploaded_at + LIFETIME
     }
@@ -198,7 +210,7 @@ impl Answers {
     /// What is known of a captcha, whoever owns it.
     #[must_use]
     pub fn owned(&self, id: CaptchaId) -> Option<Owned> {
-        self.change(id, |_| true)
+        self.kept.get(&id).map(|kept| kept.owned())
     }
 
     fn change(&self, id: CaptchaId, change: impl FnOnce(&mut Kept) -> bool) -> Option<Owned> {
@@ -210,12 +222,7 @@ impl Answers {
         if kept.solution.is_some() {
             kept.changed = None;
         }
-        Some(Owned {
-            owner: Arc::clone(&kept.owner),
-            method: kept.method,
-            uploaded_at: kept.uploaded_at,
-            price_is_missing: kept.price == Price::Asked,
-        })
+        Some(kept.owned())
     }
 
     /// Reserves the report of `owner`'s captcha.
@@ -226,16 +233,16 @@ impl Answers {
         let now = self.clock.now();
         let mut kept = self.kept.get_mut(&id).filter(|kept| kept.is_open_to(owner, now)).ok_or(None)?;
         if kept.report.is_some() {
-            return Err(kept.report);
+            return Err(kept.report.clone());
         }
         kept.report = Some(Report::Sending);
         Ok(())
     }
 
-    /// The report was recorded as this verdict, or came to nothing and may be made again.
-    pub fn end_report(&self, id: CaptchaId, verdict: Option<Verdict>) {
+    /// How the report ended; none when it came to nothing and may be made again.
+    pub fn end_report(&self, id: CaptchaId, report: Option<Report>) {
         if let Some(mut kept) = self.kept.get_mut(&id) {
-            kept.report = verdict.map(Report::Recorded);
+            kept.report = report;
         }
     }
 

@@ -19,6 +19,9 @@ use crate::upstream::{Call, Upstream, UpstreamError};
 /// Longest time between two log lines about the same state.
 const STATE_LOGGED_EVERY: Duration = Duration::from_mins(1);
 
+/// A budget that is spent for so long is told in the log.
+const NEWS_FROM: Duration = Duration::from_secs(10);
+
 /// The way to the upstream.
 pub struct Gate {
     clock: Clock,
@@ -41,7 +44,7 @@ impl std::fmt::Debug for Gate {
 
 /// How a call is counted and settled, once its reply was read.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct CallEnd {
     pub outcome: CallOutcome,
     pub ended: Ended,
 }
@@ -84,7 +87,7 @@ impl Gate {
         &self,
         ticket: Ticket,
         call: Call,
-        read: impl FnOnce(&Bytes) -> (T, Verdict),
+        read: impl FnOnce(&Bytes) -> (T, CallEnd),
     ) -> Result<T, UpstreamError> {
         let kind = call.kind();
         // On disk before the call goes out: after a crash, a call that nobody remembers could be one too many. A store
@@ -98,23 +101,23 @@ impl Gate {
         let sent_at = self.clock.now();
         let reply = self.upstream.call(call).await;
         let took = self.clock.now().since(sent_at);
-        let (result, verdict) = match reply {
+        let (result, end) = match reply {
             Ok(body) => {
-                let (result, verdict) = read(&body);
-                (Ok(result), verdict)
+                let (result, end) = read(&body);
+                (Ok(result), end)
             }
             Err(error) => {
                 let (outcome, ended) = match &error {
                     UpstreamError::NotSent(_) => (CallOutcome::NotSent, Ended::NotSent),
                     UpstreamError::Lost(_) => (CallOutcome::Lost, Ended::Unknown),
-                    UpstreamError::Status(_) => (CallOutcome::Status, Ended::Unknown),
+                    UpstreamError::Status(_) => (CallOutcome::Status, Ended::NoCode),
                 };
                 tracing::warn!(call = kind.label(), %error, "the upstream gave no answer");
-                (Err(error), Verdict { outcome, ended })
+                (Err(error), CallEnd { outcome, ended })
             }
         };
-        self.metrics.call_ended(kind, verdict.outcome, took);
-        self.settle(ticket, verdict.ended);
+        self.metrics.call_ended(kind, end.outcome, took);
+        self.settle(ticket, end.ended);
         result
     }
 
@@ -189,7 +192,8 @@ impl Gate {
 
     /// Logs why calls wait. A budget that is spent for a moment is no news.
     pub fn log_wait(&self, refusal: &Refusal) {
-        if !matches!(refusal.why, Why::Rule(_) | Why::KeyUnconfirmed) {
+        let is_long = refusal.until.since(self.clock.now()) >= NEWS_FROM;
+        if is_long || !matches!(refusal.why, Why::Rule(_) | Why::KeyUnconfirmed) {
             let until = refusal.until;
             self.log_once(&refusal.why, |why| tracing::warn!(%why, %until, "calls to the upstream wait"));
         }

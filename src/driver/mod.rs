@@ -64,6 +64,8 @@ pub enum Refusal {
     /// Its turn did not come in time, because of those before it.
     NotInTime,
     QueueFull(QueueLimit),
+    /// The upstream refuses connections.
+    Unreachable,
     /// The client uploads faster than its `rate`.
     TooFast,
     /// Sent, and no reply that could be read: it may have been taken.
@@ -82,6 +84,7 @@ impl Refusal {
             Self::NotNow(refusal) => refusal.why.label(),
             Self::NotInTime => "not_in_time",
             Self::QueueFull(_) => "queue_full",
+            Self::Unreachable => "unreachable",
             Self::TooFast => "rate",
             Self::Unknown => "unknown",
             Self::StoreDown => "store_down",
@@ -93,9 +96,12 @@ impl Refusal {
         match self {
             Self::Wrong(_) => UploadOutcome::RefusedHere,
             Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
-            Self::NotNow(_) | Self::NotInTime | Self::QueueFull(_) | Self::TooFast | Self::Stopping => {
-                UploadOutcome::NotInTime
-            }
+            Self::NotNow(_)
+            | Self::NotInTime
+            | Self::Unreachable
+            | Self::QueueFull(_)
+            | Self::TooFast
+            | Self::Stopping => UploadOutcome::NotInTime,
             Self::Unknown => UploadOutcome::Unknown,
             Self::StoreDown => UploadOutcome::StoreDown,
         }
@@ -206,6 +212,11 @@ impl Driver {
         self.tasks.drain(longest).await;
     }
 
+    /// Resolves when a part of the driver that should never end has ended: nothing can be relied on then.
+    pub async fn died(&self) {
+        self.tasks.died().await;
+    }
+
     /// Stops everything where it stands, as the end of the process would.
     pub fn kill(&self) {
         self.tasks.kill();
@@ -230,7 +241,7 @@ impl Driver {
             Err(Refusal::TooFast)
         } else {
             let deadline = arrived_at + self.upload_hold;
-            self.submitter.submit(Arc::clone(&client.name), client.weight, upload, deadline).await
+            self.submitter.submit(Arc::clone(&client.name), client.weight, upload, arrived_at, deadline).await
         };
         if let Err(refusal) = &result {
             self.metrics.upload_refused(&client.name, refusal.reason());

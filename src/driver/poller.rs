@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::answers::Answers;
-use super::gate::{Gate, Verdict};
+use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
@@ -15,10 +16,10 @@ use crate::engine::polling::{Effect, LookCall, LookForm, Looked, Polling, Timing
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, CaptchaOutcome, Metrics};
 use crate::protocol::answer::Solution;
-use crate::protocol::errors::ErrorCode;
+use crate::protocol::errors::{Code, Reaction};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
-use crate::protocol::reply::{Batch, Look, read_batch, read_look};
+use crate::protocol::reply::{Batch, Look, read_batch, read_look, read_priced_look};
 use crate::store::Change;
 use crate::upstream::Call;
 
@@ -120,7 +121,7 @@ impl Poller {
                 return;
             }
         };
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let place = Place::taken(self);
         let poller = Arc::clone(self);
         self.tasks.spawn(async move {
             let upstream_call = Call::Look(call.clone());
@@ -130,11 +131,9 @@ impl Poller {
             let effects = poller.counted(|polling| {
                 polling.settle(&call, looked.unwrap_or(Looked::Failed), gap, poller.clock.now())
             });
-            poller.in_flight.fetch_sub(1, Ordering::AcqRel);
-            poller.changed.notify_one();
-            for (id, effect) in effects {
-                poller.apply(id, effect).await;
-            }
+            drop(place);
+            // Together: the store keeps all of them with one write.
+            join_all(effects.into_iter().map(|(id, effect)| poller.apply(id, effect))).await;
         });
     }
 
@@ -204,32 +203,63 @@ impl Poller {
     }
 }
 
+/// One of the looks that may be under way at once; given back however the look ends.
+struct Place(Arc<Poller>);
+
+impl Place {
+    fn taken(poller: &Arc<Poller>) -> Self {
+        poller.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(poller))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+    }
+}
+
 /// Reads the reply to a look, and says what it means for the account.
-fn read(call: &LookCall, body: &Bytes) -> (Looked, Verdict) {
-    let done = Verdict { outcome: CallOutcome::Done, ended: Ended::Done };
-    let garbage = Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown };
+fn read(call: &LookCall, body: &Bytes) -> (Looked, CallEnd) {
     if call.form != LookForm::Batch {
-        let look = read_look(body);
-        let verdict = match &look {
-            Look::NotReady | Look::Solved(_) => done,
-            Look::Garbage => garbage,
-            Look::Code(code) => {
-                let is_about_account = code.known().is_none_or(ErrorCode::is_about_account);
-                let outcome = if is_about_account { CallOutcome::Code } else { CallOutcome::Done };
-                Verdict { outcome, ended: Ended::Code(code.clone()) }
-            }
-        };
-        return (Looked::One(look), verdict);
+        let look = if call.form == LookForm::Price { read_priced_look(body) } else { read_look(body) };
+        let end = end_of(std::slice::from_ref(&look));
+        return (Looked::One(look), end);
     }
     let batch = read_batch(body, call.ids.len());
-    let verdict = match &batch {
-        Batch::Pieces(_) => done,
-        Batch::Account(code) => Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) },
+    let end = match &batch {
+        Batch::Pieces(looks) => end_of(looks),
+        Batch::Account(code) => CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) },
         Batch::Mismatch { pieces } => {
-            tracing::warn!(ids = call.ids.len(), pieces, "a batch came back with another number of pieces");
-            Verdict { outcome: CallOutcome::Mismatch, ended: Ended::Done }
+            tracing::warn!(ids = call.ids.len(), pieces, "a batch came back with pieces that fit no ids");
+            CallEnd { outcome: CallOutcome::Mismatch, ended: Ended::NoCode }
         }
-        Batch::Garbage => garbage,
+        Batch::Garbage => CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode },
     };
-    (Looked::Many(batch), verdict)
+    (Looked::Many(batch), end)
+}
+
+/// A code about the account counts wherever it stands, also in the place of one captcha's answer.
+fn end_of(looks: &[Look]) -> CallEnd {
+    let code_of = |look: &Look| match look {
+        Look::Code(code) => Some(code.clone()),
+        _ => None,
+    };
+    let is_about_account = |code: &Code| match code.known() {
+        Some(known) => known.is_about_account(),
+        None => matches!(code.reaction(), Reaction::WaitOutBlock(_)),
+    };
+    if let Some(code) = looks.iter().filter_map(code_of).find(is_about_account) {
+        return CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code) };
+    }
+    if looks.iter().all(|look| matches!(look, Look::Garbage)) {
+        return CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode };
+    }
+    // A code of a captcha alone: `Ended::Code`, for an unknown one could be a new word for a wrong key.
+    let ended = match looks {
+        [Look::Code(code)] => Ended::Code(code.clone()),
+        _ => Ended::Done,
+    };
+    CallEnd { outcome: CallOutcome::Done, ended }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::answers::{Answers, Report};
-use super::gate::{self, Gate};
+use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, Metrics};
-use crate::protocol::errors::{Code, ErrorCode};
+use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::Verdict;
 use crate::protocol::reply::{Told, read_told};
@@ -55,6 +55,7 @@ impl Reports {
             Ok(()) => {}
             Err(None) => return Err(NotReported::WrongCaptcha),
             Err(Some(Report::Recorded(known))) if known == verdict => return Ok(()),
+            Err(Some(Report::Refused(code))) => return Err(NotReported::Upstream(code)),
             Err(Some(_)) => return Err(NotReported::Duplicate),
         }
         let (reports, name) = (self.clone(), Arc::clone(client));
@@ -65,15 +66,16 @@ impl Reports {
 
     async fn send(&self, client: &str, id: CaptchaId, verdict: Verdict) -> Result<(), NotReported> {
         let result = self.send_once(id, verdict).await;
-        let is_final = match &result {
-            Ok(()) => true,
-            Err(NotReported::Upstream(code)) => code.known() == Some(ErrorCode::DuplicateReport),
-            Err(_) => false,
+        let report = match &result {
+            Ok(()) => Some(Report::Recorded(verdict)),
+            // The upstream's last word: to ask again would only cost a call.
+            Err(NotReported::Upstream(code)) => Some(Report::Refused(code.clone())),
+            Err(_) => None,
         };
-        if is_final {
+        if result.is_ok() {
             self.keeper.keep(Change::Reported { id, verdict, at: self.clock.now() }).await;
         }
-        self.answers.end_report(id, is_final.then_some(verdict));
+        self.answers.end_report(id, report);
         let outcome = if result.is_ok() { "recorded" } else { "refused" };
         self.metrics.reported(client, verdict.action(), outcome);
         result
@@ -88,11 +90,11 @@ impl Reports {
         let told = self.gate.send(ticket, call, |body| {
             let told = read_told(body);
             let (outcome, ended) = match &told {
-                Told::Text(_) => (CallOutcome::Done, Ended::Done),
+                Told::Text(text) if text.starts_with("OK") => (CallOutcome::Done, Ended::Done),
                 Told::Code(code) => (CallOutcome::Code, Ended::Code(code.clone())),
-                Told::Garbage => (CallOutcome::Garbage, Ended::Unknown),
+                Told::Text(_) | Told::Garbage => (CallOutcome::Garbage, Ended::NoCode),
             };
-            (told, gate::Verdict { outcome, ended })
+            (told, CallEnd { outcome, ended })
         });
         match told.await {
             // `OK_REPORT_RECORDED`; who answers anything else in text has not recorded it.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Refusal;
 use super::answers::Answers;
-use super::gate::{Gate, Verdict};
+use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::tasks::Tasks;
@@ -16,18 +16,21 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::Ticket;
 use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
 use crate::engine::refusal::{self, CallKind as Asked, Ended, Why};
-use crate::metrics::{CallOutcome, Metrics};
+use crate::metrics::{CallOutcome, Metrics, UploadOutcome};
 use crate::protocol::errors::Reaction;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::reply::{UploadReply, read_upload};
 use crate::protocol::submit::Upload;
 use crate::store::{Change, Intent, IntentId, NotAccepted};
-use crate::upstream::{Call, CallKind, UpstreamError};
+use crate::upstream::{Call, UpstreamError};
 
 /// Uploads handed to the submitter and not yet queued.
 const HANDOVERS_MAX: usize = 1_024;
 /// How long after a connection was refused the same upload is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// How long after the store failed to keep an accepted upload it is asked again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 type Answer = oneshot::Sender<Result<CaptchaId, Refusal>>;
 
@@ -35,6 +38,7 @@ type Answer = oneshot::Sender<Result<CaptchaId, Refusal>>;
 #[derive(Debug)]
 struct Waiting {
     upload: Arc<Upload>,
+    arrived_at: Timestamp,
     answer: Answer,
 }
 
@@ -62,8 +66,12 @@ impl Submitter {
     pub fn start(tools: Tools, limits: QueueLimits) -> Self {
         let tasks = tools.tasks.clone();
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
-        let queue =
-            Queue { tools: Arc::new(tools), waiting: FairQueue::new(limits), inbox: inbox.downgrade() };
+        let queue = Queue {
+            tools: Arc::new(tools),
+            waiting: FairQueue::new(limits),
+            refusal: None,
+            inbox: inbox.downgrade(),
+        };
         tasks.spawn_endless(queue.run(handed_over));
         Self { inbox }
     }
@@ -77,32 +85,28 @@ impl Submitter {
         client: Arc<str>,
         weight: u32,
         upload: Upload,
+        arrived_at: Timestamp,
         deadline: Timestamp,
     ) -> Result<CaptchaId, Refusal> {
         let (answer, told) = oneshot::channel();
         let item = Item {
             client,
             weight,
-            priority: priority(&upload),
+            priority: upload.priority,
             bytes: upload.size_bytes() as u64,
             deadline,
-            value: Waiting { upload: Arc::new(upload), answer },
+            value: Waiting { upload: Arc::new(upload), arrived_at, answer },
         };
         self.inbox.send(item).await.map_err(|_| Refusal::Stopping)?;
         told.await.unwrap_or(Err(Refusal::Stopping))
     }
 }
 
-/// The client's own order among its uploads: a number from 0 to 9 in the parameter `priority`, higher first.
-fn priority(upload: &Upload) -> u8 {
-    let text = upload.fields().iter().find(|field| field.name == "priority");
-    text.and_then(|field| std::str::from_utf8(&field.value).ok()?.trim().parse().ok())
-        .map_or(0, |number: u8| number.min(9))
-}
-
 struct Queue {
     tools: Arc<Tools>,
     waiting: FairQueue<Waiting>,
+    /// Why the last turn was not given.
+    refusal: Option<refusal::Refusal>,
     /// For uploads that come back to wait again; weak, so that the task ends with the last [`Submitter`].
     inbox: mpsc::WeakSender<Item<Waiting>>,
 }
@@ -113,8 +117,8 @@ impl Queue {
         let mut is_open = true;
         while is_open || !self.waiting.is_empty() {
             let gate_changed = tools.gate.changed();
-            let next_turn = self.give_turns();
             self.end_waits(tools.clock.now());
+            let next_turn = self.give_turns();
             tools.metrics.uploads_waiting(self.waiting.len());
             let next = next_turn.min(self.waiting.next_deadline().unwrap_or(Timestamp::NEVER));
             tokio::select! {
@@ -144,20 +148,20 @@ impl Queue {
             }
             match self.tools.gate.admit(Asked::Upload) {
                 Ok(ticket) => {
+                    self.refusal = None;
                     if let Some((_, item)) = self.waiting.pop() {
                         let (tools, inbox) = (Arc::clone(&self.tools), self.inbox.clone());
                         self.tools.tasks.spawn(async move { tools.send(item, ticket, inbox).await });
                     }
                 }
                 Err(refusal) => {
-                    if !matches!(refusal.why, Why::Rule(_)) {
-                        self.tools.metrics.refused(CallKind::Submit, refusal.why.label());
-                    }
                     self.tools.gate.log_wait(&refusal);
                     if refusal.why == Why::ZeroBalance {
                         self.refuse_all(&refusal);
                     }
-                    return refusal.until;
+                    let until = refusal.until;
+                    self.refusal = Some(refusal);
+                    return until;
                 }
             }
         }
@@ -173,15 +177,11 @@ impl Queue {
 
     fn end_waits(&mut self, now: Timestamp) {
         while let Some((_, item)) = self.waiting.pop_expired(now) {
-            // Asked again only to say why: a ticket that is given is not used.
-            let why = match self.tools.gate.admit(Asked::Upload) {
-                Ok(ticket) => {
-                    self.tools.gate.settle(ticket, Ended::NotSent);
-                    Refusal::NotInTime
-                }
-                Err(refusal) => Refusal::NotNow(refusal),
+            let refusal = match &self.refusal {
+                Some(refusal) => Refusal::NotNow(refusal.clone()),
+                None => Refusal::NotInTime,
             };
-            let _ = item.value.answer.send(Err(why));
+            let _ = item.value.answer.send(Err(refusal));
         }
     }
 }
@@ -199,6 +199,9 @@ impl Tools {
             Sent::Told(told) => {
                 if let Err(Ok(id)) = item.value.answer.send(told) {
                     tracing::info!(captcha = %id, client = %item.client, "accepted after its client hung up");
+                    let method = item.value.upload.method;
+                    let took = self.clock.now().since(item.value.arrived_at);
+                    self.metrics.upload_ended(&item.client, method, UploadOutcome::Accepted, took);
                 }
             }
             Sent::Again => {
@@ -242,6 +245,9 @@ impl Tools {
             }
             Err(UpstreamError::NotSent(_)) => {
                 not_accepted(NotAccepted::Refused).await;
+                if at + RETRY_AFTER >= item.deadline {
+                    return Sent::Told(Err(Refusal::Unreachable));
+                }
                 self.clock.sleep(RETRY_AFTER).await;
                 Sent::Again
             }
@@ -264,20 +270,26 @@ impl Tools {
         }
         self.poller.open(id, method, at);
         // Paid, and looked at from now on whatever the store says; but who reads `OK|id` must find it on disk.
-        let kept = self.keeper.commit(Change::Accepted { intent, id, at }).await;
-        kept.map(|()| id).map_err(|_| Refusal::StoreDown)
+        let accepted = Change::Accepted { intent, id, at };
+        while self.keeper.commit(accepted.clone()).await.is_err() {
+            if self.clock.now() + STORE_AGAIN_AFTER >= item.deadline {
+                return Err(Refusal::StoreDown);
+            }
+            self.clock.sleep(STORE_AGAIN_AFTER).await;
+        }
+        Ok(id)
     }
 }
 
 /// Reads in.php's reply, and says what it means for the account.
-fn read(body: &bytes::Bytes) -> (UploadReply, Verdict) {
+fn read(body: &bytes::Bytes) -> (UploadReply, CallEnd) {
     let reply = read_upload(body);
-    let verdict = match &reply {
-        UploadReply::Accepted(_) => Verdict { outcome: CallOutcome::Done, ended: Ended::Accepted },
+    let end = match &reply {
+        UploadReply::Accepted(_) => CallEnd { outcome: CallOutcome::Done, ended: Ended::Accepted },
         UploadReply::Refused { code, .. } => {
-            Verdict { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+            CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
         }
-        UploadReply::Garbage => Verdict { outcome: CallOutcome::Garbage, ended: Ended::Unknown },
+        UploadReply::Garbage => CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode },
     };
-    (reply, verdict)
+    (reply, end)
 }

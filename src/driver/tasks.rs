@@ -17,6 +17,8 @@ pub struct Tasks {
     /// Those that end by themselves: a call under way, a change on its way to the store.
     finite: TaskTracker,
     killed: CancellationToken,
+    /// One that runs for as long as the driver does has ended all the same: it panicked.
+    died: CancellationToken,
 }
 
 impl Tasks {
@@ -28,6 +30,7 @@ impl Tasks {
             runtime: Handle::current(),
             finite: TaskTracker::new(),
             killed: CancellationToken::new(),
+            died: CancellationToken::new(),
         }
     }
 
@@ -42,8 +45,17 @@ impl Tasks {
 
     /// Starts a task that runs for as long as the driver does.
     pub fn spawn_endless(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let killed = self.killed.clone();
-        self.runtime.spawn(async move { killed.run_until_cancelled(task).await });
+        let (killed, died) = (self.killed.clone(), self.died.clone().drop_guard());
+        self.runtime.spawn(async move {
+            if killed.run_until_cancelled(task).await.is_none() {
+                died.disarm();
+            }
+        });
+    }
+
+    /// Resolves when a task that should run for ever has ended.
+    pub async fn died(&self) {
+        self.died.cancelled().await;
     }
 
     /// Waits until no finite task runs, at most `longest`, and then ends what is left.
@@ -78,6 +90,14 @@ mod tests {
         let long = tasks.spawn(async move { clock.sleep(Duration::from_secs(30)).await });
         tasks.drain(Duration::from_secs(10)).await;
         assert_eq!(clock.now(), Timestamp(10_000));
+        assert!(!tasks.died.is_cancelled());
         assert_eq!((short.await.unwrap(), long.await.unwrap()), (Some(()), None));
+    }
+
+    #[tokio::test]
+    async fn an_endless_task_that_ends_is_noticed() {
+        let tasks = Tasks::new(Clock::starting_at(Timestamp(0)));
+        tasks.spawn_endless(async {});
+        tasks.died().await;
     }
 }

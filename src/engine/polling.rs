@@ -13,7 +13,7 @@
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -31,6 +31,8 @@ pub const LAST_LOOK_BEFORE_END: Duration = Duration::from_secs(10);
 pub const BATCH_SIZE_AT_START: usize = 12;
 /// How often a code that we do not understand must come in a row before it counts as the captcha's end.
 const STRANGE_CODES_MAX: u8 = 3;
+/// Batches in a row that brought nothing before their captchas are looked at in halves.
+const EMPTY_BATCHES_MAX: u8 = 2;
 /// How many more looks a solved captcha gets for the price that its client asks for.
 const PRICE_LOOKS_MAX: u8 = 3;
 /// Steps of the grid between two looks at one captcha. They come to a little more than `interval`, see
@@ -123,13 +125,18 @@ struct Open {
     is_solved: bool,
     price_looks: u8,
     strange_codes: u8,
-    /// When it is due; `None` while a look is in flight.
-    due: Option<Timestamp>,
+    /// Batches in a row that brought nothing.
+    empty_batches: u8,
 }
 
 impl Open {
     fn ends_at(&self) -> Timestamp {
         self.uploaded_at + LIFETIME
+    }
+
+    /// Whether a look now is its last.
+    fn ends_soon(&self, now: Timestamp) -> bool {
+        now + LAST_LOOK_BEFORE_END >= self.ends_at()
     }
 
     fn form(&self) -> LookForm {
@@ -149,7 +156,7 @@ pub struct Polling {
     batch_size: usize,
     open: HashMap<CaptchaId, Open>,
     /// Captchas by the moment at which they are due, which is on the grid.
-    due: BTreeMap<Timestamp, Vec<CaptchaId>>,
+    due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
 }
 
 impl Polling {
@@ -176,7 +183,7 @@ impl Polling {
             is_solved: false,
             price_looks: 0,
             strange_codes: 0,
-            due: None,
+            empty_batches: 0,
         };
         self.open.insert(id, captcha);
         let first = uploaded_at + self.timing.first_look_of(method);
@@ -233,10 +240,11 @@ impl Polling {
         let (mut calls, mut over) = (Vec::new(), Vec::new());
         let mut batch: Vec<CaptchaId> = Vec::new();
         let mut batch_max = self.batch_size;
+        let mut batch_is_last = false;
         while calls.len() < calls_max
             && let Some(mut bucket) = self.due.first_entry().filter(|bucket| *bucket.key() <= now)
         {
-            let Some(id) = bucket.get_mut().pop() else {
+            let Some(id) = bucket.get_mut().pop_front() else {
                 bucket.remove();
                 continue;
             };
@@ -248,16 +256,18 @@ impl Polling {
                 self.open.remove(&id);
                 continue;
             }
-            captcha.due = None;
             let form = captcha.form();
             if form != LookForm::Batch {
                 calls.push(LookCall { ids: vec![id], form, is_last: false, is_full: false });
                 continue;
             }
-            if batch.len() >= captcha.batch_max {
+            // A last look is paid from the reserve of its own captchas, so it is not shared with others.
+            let is_last = captcha.ends_soon(now);
+            if !batch.is_empty() && (batch.len() >= captcha.batch_max || is_last != batch_is_last) {
                 calls.push(call_of(std::mem::take(&mut batch)));
                 batch_max = self.batch_size;
             }
+            batch_is_last = is_last;
             batch_max = batch_max.min(captcha.batch_max);
             batch.push(id);
             if batch.len() >= batch_max {
@@ -269,9 +279,9 @@ impl Polling {
             calls.push(call_of(batch));
         }
         for call in &mut calls {
-            let ends_soon = |captcha: &Open| now + LAST_LOOK_BEFORE_END >= captcha.ends_at();
             call.is_full = call.form == LookForm::Batch && call.ids.len() == self.batch_size;
-            call.is_last = call.ids.iter().filter_map(|id| self.open.get(id)).any(ends_soon);
+            call.is_last =
+                call.ids.iter().filter_map(|id| self.open.get(id)).any(|captcha| captcha.ends_soon(now));
         }
         (calls, over)
     }
@@ -302,6 +312,7 @@ impl Polling {
                 for (id, look) in call.ids.iter().zip(looks) {
                     if let Some(captcha) = self.open.get_mut(id) {
                         captcha.batch_max = usize::MAX;
+                        captcha.empty_batches = 0;
                     }
                     effects.extend(self.take(*id, look).map(|effect| (*id, effect)));
                 }
@@ -310,7 +321,12 @@ impl Polling {
                 }
             }
             Looked::Many(Batch::Mismatch { .. }) => self.halve(&call.ids),
-            Looked::Many(Batch::Account(_) | Batch::Garbage) | Looked::Failed => {}
+            Looked::Many(Batch::Account(Code::Known(_))) => {}
+            Looked::Many(Batch::Account(Code::Unknown(_)) | Batch::Garbage) | Looked::Failed => {
+                for id in &call.ids {
+                    effects.extend(self.take_nothing(*id, call.ids.len()).map(|effect| (*id, effect)));
+                }
+            }
         }
         let earliest = now + self.timing.interval;
         for id in &call.ids {
@@ -327,6 +343,21 @@ impl Polling {
                 captcha.batch_max = half;
             }
         }
+    }
+
+    /// A call brought nothing for a captcha. One id that the upstream stumbles over must not hide the answers of the
+    /// others for ever: after some such batches in a row they are looked at in halves, down to alone.
+    fn take_nothing(&mut self, id: CaptchaId, batch: usize) -> Option<Effect> {
+        let captcha = self.open.get_mut(&id)?;
+        if captcha.is_solved {
+            return self.take(id, Look::Garbage);
+        }
+        captcha.empty_batches += 1;
+        if captcha.empty_batches >= EMPTY_BATCHES_MAX {
+            captcha.empty_batches = 0;
+            captcha.batch_max = (batch / 2).max(1);
+        }
+        None
     }
 
     /// Applies what a look showed of one captcha. It leaves `open` when nothing more is to be learned.
@@ -374,8 +405,7 @@ impl Polling {
             _ => captcha.ends_at(),
         };
         let due = grid_after(at, self.timing.grid());
-        captcha.due = Some(due);
-        self.due.entry(due).or_default().push(id);
+        self.due.entry(due).or_default().push_back(id);
     }
 }
 

@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Most parameters in one call, query and body together.
+/// Most parameters in one call, query and body together, the same name sent twice counted twice.
 pub const PARAMETERS_MAX: usize = 1_000;
 
-/// Why a call could not be read. in.php answers `ERROR_UPLOAD`, res.php `ERROR_BAD_PARAMETERS`.
+/// Why a call could not be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     #[error("the JSON body is not an object of parameters: {0}")]
@@ -60,10 +60,21 @@ impl fmt::Debug for Field {
 }
 
 /// The parameters of one call, in the order in which they came, each name once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Form {
     fields: Vec<Field>,
+    /// Parameters that were set, also those that took another's place: each costs a search.
+    set: usize,
 }
+
+/// Two forms are equal when their parameters are, however they came to be.
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl Eq for Form {}
 
 impl Form {
     /// Merges the parameters of `query` and `body`.
@@ -116,11 +127,14 @@ impl Form {
     /// Sets a parameter; a value that it had before is gone.
     ///
     /// # Errors
-    /// [`FormError::TooManyParameters`] when there are [`PARAMETERS_MAX`] others already.
+    /// [`FormError::TooManyParameters`] when [`PARAMETERS_MAX`] have been set already.
     pub fn set(&mut self, field: Field) -> Result<(), FormError> {
-        match self.fields.iter().position(|known| known.name == field.name) {
-            Some(at) => self.fields[at] = field,
-            None if self.fields.len() == PARAMETERS_MAX => return Err(FormError::TooManyParameters),
+        if self.set == PARAMETERS_MAX {
+            return Err(FormError::TooManyParameters);
+        }
+        self.set += 1;
+        match self.fields.iter_mut().find(|known| known.name == field.name) {
+            Some(known) => *known = field,
             None => self.fields.push(field),
         }
         Ok(())

@@ -66,6 +66,7 @@ pub const SUBMIT_PARAMETERS: &[Parameter] = &[
     row("max_len",            Fate::Forward, "most symbols, 0 to 20"),
     row("language",           Fate::Forward, "0 any, 1 Cyrillic, 2 Latin"),
     row("lang",               Fate::Forward, "a language code"),
+    row("priority",           Fate::Obey,    "0 to 9: the client's own order among its waiting uploads, higher first"),
     row("id_construction",    Fate::Forward, "the number of a captcha construction"),
     row("recaptcha",          Fate::Forward, "`1`: a grid of images"),
     row("recaptchacols",      Fate::Forward, "columns of the grid"),
@@ -93,10 +94,29 @@ pub const RES_PARAMETERS: &[Parameter] = &[
     row("debug_dump",  Fate::Drop,    "the upstream's dump would show the account's key"),
 ];
 
-/// What becomes of in.php's parameter `name`.
+/// What becomes of in.php's parameter `name`. A name that PHP would take for another one (` key`, `key[]`, `debug.dump`)
+/// has that one's fate, so that nothing reaches the upstream under a disguise.
 #[must_use]
 pub fn fate_on_submit(name: &str) -> Fate {
-    SUBMIT_PARAMETERS.iter().find(|known| known.name == name).map_or(Fate::Forward, |known| known.fate)
+    let row_of =
+        |name: &str| SUBMIT_PARAMETERS.iter().find(|known| known.name == name).map(|known| known.fate);
+    let folded = php_name(name);
+    match row_of(name) {
+        Some(fate) => fate,
+        None => match row_of(&folded) {
+            // `key[]` would take the place of the key that we set.
+            Some(Fate::Replace) => Fate::Drop,
+            Some(fate) => fate,
+            None => Fate::Forward,
+        },
+    }
+}
+
+/// The name under which PHP files a parameter: without leading blanks, up to a `[` or NUL, with `_` for blanks and dots.
+fn php_name(name: &str) -> String {
+    let name = name.trim_start_matches(' ');
+    let name = name.split(['\0', '[']).next().unwrap_or(name);
+    name.replace([' ', '.'], "_")
 }
 
 #[cfg(test)]
@@ -107,6 +127,18 @@ mod tests {
     fn what_the_table_does_not_know_is_forwarded() {
         assert_eq!(fate_on_submit("data[blob]"), Fate::Forward);
         assert_eq!(fate_on_submit("debug_dump"), Fate::Drop);
+    }
+
+    #[test]
+    fn a_disguise_that_php_sees_through_changes_no_fate() {
+        for name in [" key", "  key", "key[]", "key[a]", "key\0x"] {
+            assert_eq!(fate_on_submit(name), Fate::Drop, "{name:?}");
+        }
+        assert_eq!(fate_on_submit(" pingback[x]"), Fate::Refuse);
+        for name in ["debug.dump", "debug dump", "debug_dump[]"] {
+            assert_eq!(fate_on_submit(name), Fate::Drop, "{name:?}");
+        }
+        assert_eq!(fate_on_submit("data[key]"), Fate::Forward);
     }
 
     #[test]

@@ -36,10 +36,10 @@ pub enum ResCall {
         id: CaptchaId,
         with_price: bool,
     },
-    /// Several answers; an id that is malformed has its code in its place.
+    /// Several answers; an id that is malformed has its code in its place. `get2` asks the same, for no source says how
+    /// a price would stand in a joined reply (protocol.md 3.1).
     GetMany {
         ids: Vec<Result<CaptchaId, ErrorCode>>,
-        with_price: bool,
     },
     Report {
         id: CaptchaId,
@@ -99,7 +99,7 @@ impl ResCall {
             let reason = format!("{} ids; at most {IDS_MAX} are taken", ids.len());
             return Err(WrongCall::new(ErrorCode::BadParameters, reason));
         }
-        Ok(Self::GetMany { ids, with_price })
+        Ok(Self::GetMany { ids })
     }
 }
 
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn a_malformed_id_among_several_spoils_only_its_own_place() {
         let ids = vec![Ok(CaptchaId(1)), Err(ErrorCode::WrongIdFormat), Ok(CaptchaId(3))];
-        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids, with_price: false }));
+        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids }));
     }
 
     #[test]
     fn ids_of_a_json_body_may_be_an_array() {
         let form = Form::decode("", &Bytes::from_static(br#"{"action":"get","ids":[1,"2"]}"#)).unwrap();
         let ids = vec![Ok(CaptchaId(1)), Ok(CaptchaId(2))];
-        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids, with_price: false }));
+        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids }));
     }
 
     #[test]

@@ -85,6 +85,13 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// `price`, a string of digits or a number.
+    fn price(&self) -> Option<String> {
+        let (_, value) = self.extras.iter().find(|(extra, _)| extra == "price")?;
+        let text = String::deserialize(*value).unwrap_or_else(|_| value.get().to_owned());
+        is_price(&text).then_some(text)
+    }
+
     fn extra_text(&self, name: &str) -> Option<String> {
         let (_, value) = self.extras.iter().find(|(extra, _)| extra == name)?;
         String::deserialize(*value).ok()
@@ -148,12 +155,36 @@ pub fn read_look(body: &[u8]) -> Look {
     if !envelope.is_ok {
         return envelope.text().map_or(Look::Garbage, |text| look_of_code(text.as_bytes()));
     }
-    let price = envelope.extra_text("price");
+    let price = envelope.price();
     if price.is_some() {
         envelope.extras.retain(|(name, _)| name != "price");
     }
     let extras = envelope.extras.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
     Look::Solved(Solution { answer: Answer::Json { request: envelope.request.to_owned(), extras }, price })
+}
+
+fn is_price(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// Reads res.php's reply to `get2` for one captcha. In plain form the price stands behind the last `|`, for the answer
+/// itself may hold one (protocol.md 7, trap 3).
+#[must_use]
+pub fn read_priced_look(body: &[u8]) -> Look {
+    match read_look(body) {
+        Look::Solved(Solution { answer: Answer::Text(text), price: None }) => {
+            let price_at = text.iter().rposition(|byte| *byte == b'|');
+            let split =
+                price_at.map(|at| (text.slice(..at), String::from_utf8_lossy(&text[at + 1..]).into_owned()));
+            Look::Solved(match split {
+                Some((answer, price)) if is_price(&price) => {
+                    Solution { answer: Answer::Text(answer), price: Some(price) }
+                }
+                _ => Answer::Text(text).into(),
+            })
+        }
+        look => look,
+    }
 }
 
 fn look_of_code(text: &[u8]) -> Look {
@@ -189,7 +220,9 @@ fn split_batch(text: &[u8], ids: usize) -> Batch {
         return Batch::Garbage;
     }
     let pieces: Vec<&[u8]> = text.split(|byte| *byte == b'|').collect();
-    if pieces.len() != ids {
+    // `OK|` before the pieces would shift each to its neighbour; a piece of a page is nobody's answer.
+    let is_strange = |piece: &&[u8]| piece.iter().any(|byte| byte.is_ascii_control() || *byte == b'<');
+    if pieces.len() != ids || pieces[0] == b"OK" || pieces.iter().any(is_strange) {
         return Batch::Mismatch { pieces: pieces.len() };
     }
     Batch::Pieces(pieces.into_iter().map(look_of_piece).collect())

@@ -25,6 +25,9 @@ pub const AUDIO_BYTES_MAX: usize = 1024 * 1024;
 /// Most characters of a text (2016 and modern).
 pub const TEXT_CHARACTERS_MAX: usize = 140;
 
+/// Highest priority that a client can give an upload.
+pub const PRIORITY_MAX: u8 = 9;
+
 /// A call that is wrong in itself: the code that the upstream would send, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongCall {
@@ -42,6 +45,8 @@ impl WrongCall {
 #[derive(Clone, Debug)]
 pub struct Upload {
     pub method: Method,
+    /// The client's own order among its waiting uploads, 0 to 9, higher first.
+    pub priority: u8,
     /// What goes upstream, the key not included.
     form: Form,
 }
@@ -72,9 +77,11 @@ impl Upload {
                 return Err(too_big("imginstructions", size, INSTRUCTIONS_BYTES_MAX));
             }
         }
+        let priority =
+            form.word("priority").and_then(|text| std::str::from_utf8(text).ok()?.parse::<u8>().ok());
         form.retain(|field| fate_on_submit(&field.name) == Fate::Forward);
         form.map_fields(cleaned);
-        Ok(Self { method, form })
+        Ok(Self { method, priority: priority.map_or(0, |number| number.min(PRIORITY_MAX)), form })
     }
 
     /// Bytes that the upload's values hold.

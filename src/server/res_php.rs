@@ -38,8 +38,7 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
             client.polls.count(outcome(&found));
             respond.found(&found, with_price)
         }
-        Ok(ResCall::GetMany { ids, with_price: _ }) => {
-            // No source says how a price would stand in a joined reply (protocol.md 3.1), so none does.
+        Ok(ResCall::GetMany { ids }) => {
             let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, client, id)).collect();
             respond.batch(&pieces)
         }

@@ -94,6 +94,7 @@ impl Respond {
                 }
             },
             Refusal::NotInTime => no_slot("the upload's turn did not come in time".into()),
+            Refusal::Unreachable => no_slot("the upstream cannot be reached".into()),
             Refusal::QueueFull(limit) => no_slot(limit.to_string()),
             Refusal::TooFast => no_slot("the client uploads faster than its rate".into()),
             Refusal::Unknown => no_slot("the upstream's reply was lost; the upload is not sent again".into()),

@@ -1,8 +1,10 @@
 //! Every path, and the limits of what is taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::rt::time::timeout;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use bytes::Bytes;
 
@@ -16,14 +18,29 @@ use crate::protocol::submit::WrongCall;
 /// Largest body of a client's call, bytes: nine rotate images of 600 kB as base64 in a form (protocol.md 1.1).
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The paths of the client listeners. Any HTTP method is taken: clients use GET and POST for the same call.
+/// How long a client may take to send a body.
+pub const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The paths of the client listeners. Clients use GET and POST for the same call; nothing else buys a captcha.
 pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let server = Data::from(Arc::clone(server));
     move |app| {
         app.app_data(server)
-            .route("/in.php", web::route().to(in_php::answer))
-            .route("/res.php", web::route().to(res_php::answer))
-            .route("/load.php", web::route().to(load_php::answer))
+            .service(
+                web::resource("/in.php")
+                    .route(web::get().to(in_php::answer))
+                    .route(web::post().to(in_php::answer)),
+            )
+            .service(
+                web::resource("/res.php")
+                    .route(web::get().to(res_php::answer))
+                    .route(web::post().to(res_php::answer)),
+            )
+            .service(
+                web::resource("/load.php")
+                    .route(web::get().to(load_php::answer))
+                    .route(web::post().to(load_php::answer)),
+            )
             .default_service(web::route().to(admin::nothing_here));
     }
 }
@@ -46,10 +63,15 @@ pub(super) async fn parameters(call: &HttpRequest, body: Payload) -> Result<Form
     // The query alone says in which form a client wants to hear of a body that cannot be read.
     let told_in = || Respond::to(&Form::decode(call.query_string(), &Bytes::new()).unwrap_or_default());
     let wrong = |code, reason: String| (WrongCall::new(code, reason), told_in());
-    let body = match body.to_bytes_limited(BODY_BYTES_MAX).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(wrong(ErrorCode::Upload, format!("the body did not arrive: {error}"))),
+    let body = match timeout(BODY_WITHIN, body.to_bytes_limited(BODY_BYTES_MAX)).await {
         Err(_) => {
+            return Err(wrong(ErrorCode::Upload, format!("the body did not arrive within {BODY_WITHIN:?}")));
+        }
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(error))) => {
+            return Err(wrong(ErrorCode::Upload, format!("the body did not arrive: {error}")));
+        }
+        Ok(Err(_)) => {
             let reason = format!("the body is larger than {BODY_BYTES_MAX} bytes");
             return Err(wrong(ErrorCode::TooBigCaptchaFilesize, reason));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::rt::Runtime;
+use actix_web::rt::time::timeout;
 use awc::error::{ConnectError, SendRequestError};
 use awc::{Client, Connector};
 use bytes::Bytes;
@@ -58,7 +59,7 @@ impl HttpUpstream {
     pub fn start(settings: &UpstreamSettings, key: UpstreamKey) -> Result<Self, SetupError> {
         let tls = Arc::new(tls_config(settings)?);
         let (calls, inbox) = mpsc::channel(HANDOVERS_MAX);
-        let (url, timeout) = (settings.url.clone(), settings.timeout);
+        let (url, deadline) = (settings.url.clone(), settings.timeout);
         let (tell, started) = std::sync::mpsc::channel();
         std::thread::Builder::new().name("upstream".into()).spawn(move || {
             let runtime = match Runtime::new() {
@@ -69,10 +70,11 @@ impl HttpUpstream {
             let _ = tell.send(Ok(()));
             runtime.block_on(async move {
                 let caller = Caller {
-                    uploads: client(&tls, timeout, KEEP_ALIVE_UPLOADS),
-                    looks: client(&tls, timeout, KEEP_ALIVE),
+                    uploads: client(&tls, deadline, KEEP_ALIVE_UPLOADS),
+                    looks: client(&tls, deadline, KEEP_ALIVE),
                     url,
                     key,
+                    timeout: deadline,
                 };
                 take_calls(caller, inbox).await;
             });
@@ -135,6 +137,8 @@ struct Caller {
     looks: Client,
     url: String,
     key: UpstreamKey,
+    /// For the whole call; the client's own time-out ends with the head of the reply.
+    timeout: Duration,
 }
 
 async fn take_calls(caller: Caller, mut inbox: mpsc::Receiver<Handover>) {
@@ -143,7 +147,9 @@ async fn take_calls(caller: Caller, mut inbox: mpsc::Receiver<Handover>) {
         let caller = Rc::clone(&caller);
         actix_web::rt::spawn(async move {
             // Nobody waits any more when the driver was stopped; the reply has nowhere to go then.
-            let _ = reply.send(caller.send(&call).await);
+            let whole = timeout(caller.timeout, caller.send(&call)).await;
+            let _ = reply
+                .send(whole.unwrap_or_else(|_| Err(UpstreamError::Lost("no whole reply in time".into()))));
         });
     }
 }
@@ -165,12 +171,25 @@ impl Caller {
         if reply.status() != actix_web::http::StatusCode::OK {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
-        reply
+        let body = reply
             .body()
             .limit(REPLY_BYTES_MAX)
             .await
-            .map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))
+            .map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))?;
+        if contains(&body, self.key.expose().as_bytes()) {
+            tracing::error!(
+                call = call.kind().label(),
+                "the upstream's reply shows the account's key; it is dropped"
+            );
+            return Ok(Bytes::new());
+        }
+        Ok(body)
     }
+}
+
+/// Whether `text` stands in `body`.
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    !text.is_empty() && body.windows(text.len()).any(|window| window == text)
 }
 
 /// Tells what was certainly not sent from what may have been. awc reports a reply that was lost after the whole call was

@@ -92,7 +92,7 @@ async fn a_captcha_is_reported_once_unless_the_report_came_to_nothing() {
     assert_eq!(answers.begin_report(ID, "team-a"), Err(Some(Report::Sending)));
     answers.end_report(ID, None);
     assert_eq!(answers.begin_report(ID, "team-a"), Ok(()));
-    answers.end_report(ID, Some(Verdict::Bad));
+    answers.end_report(ID, Some(Report::Recorded(Verdict::Bad)));
     assert_eq!(answers.begin_report(ID, "team-a"), Err(Some(Report::Recorded(Verdict::Bad))));
 }
 

@@ -283,3 +283,56 @@ fn a_recovered_captcha_is_looked_at_an_interval_after_the_restart() {
     polling.open(CaptchaId(1), Method::Image, START, Some(START + seconds(100)));
     assert_eq!(polling.next_at(), at(105));
 }
+
+#[test]
+fn batches_that_bring_nothing_are_taken_apart_until_the_others_have_their_answers() {
+    let mut polling = opened(4);
+    let poison = CaptchaId(3);
+    let mut answered = Vec::new();
+    for _ in 0..20 {
+        let now = polling.next_at();
+        for call in calls(&mut polling, now) {
+            let looked = match call.form {
+                _ if call.ids.contains(&poison) => Looked::Failed,
+                LookForm::Batch => {
+                    Looked::Many(Batch::Pieces(call.ids.iter().map(|_| solved("a")).collect()))
+                }
+                _ => Looked::One(solved("a")),
+            };
+            answered.extend(settle(&mut polling, &call, looked, now).into_iter().map(|(id, _)| id));
+        }
+    }
+    answered.sort();
+    assert_eq!(answered, [CaptchaId(1), CaptchaId(2), CaptchaId(4)]);
+}
+
+#[test]
+fn a_price_that_never_comes_because_calls_fail_is_given_up() {
+    let mut polling = polling();
+    polling.want_price(CaptchaId(1), Method::Image, START, true, at(60));
+    let mut effects = Vec::new();
+    for _ in 0..3 {
+        let now = polling.next_at();
+        let call = calls(&mut polling, now).remove(0);
+        effects.extend(settle(&mut polling, &call, Looked::Failed, now));
+    }
+    assert!(matches!(effects[..], [(CaptchaId(1), Effect::Priced(None))]));
+}
+
+#[test]
+fn a_last_look_is_not_shared_with_captchas_that_have_time_left() {
+    let mut polling = polling();
+    polling.open(CaptchaId(1), Method::Image, START, Some(at(880)));
+    for id in 2..=4 {
+        polling.open(CaptchaId(id), Method::Image, at(880), None);
+    }
+    let planned = calls(&mut polling, at(893));
+    let last: Vec<_> = planned.iter().filter(|call| call.is_last).flat_map(|call| &call.ids).collect();
+    assert_eq!((planned.len(), last), (2, vec![&CaptchaId(1)]));
+}
+
+#[test]
+fn who_was_due_first_is_looked_at_first() {
+    let mut polling = opened(30);
+    assert_eq!(polling.plan(1, at(5)).0[0].ids[0], CaptchaId(1));
+}

@@ -98,6 +98,8 @@ fn as_many_parameters_as_allowed_and_one_more() {
     assert_eq!(decoded("", pairs(PARAMETERS_MAX).as_bytes()).fields().len(), PARAMETERS_MAX);
     let over = Form::decode("", &pairs(PARAMETERS_MAX + 1).into());
     assert_eq!(over, Err(FormError::TooManyParameters));
+    let repeated = Form::decode("", &"p=1&".repeat(PARAMETERS_MAX + 1).into());
+    assert_eq!(repeated, Err(FormError::TooManyParameters), "each of them costs a search");
 }
 
 #[test]

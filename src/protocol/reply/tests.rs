@@ -111,6 +111,30 @@ fn nothing_is_taken_from_a_batch_of_another_size() {
 }
 
 #[test]
+fn a_batch_that_begins_with_ok_or_holds_a_page_is_shifted_or_no_answer() {
+    for body in ["OK|a", "OK|a|b", "a|<b>x</b>", "a|b\nc"] {
+        let ids = body.split('|').count();
+        assert!(matches!(read_batch(body.as_bytes(), ids), Batch::Mismatch { .. }), "{body}");
+    }
+}
+
+#[test]
+fn a_price_is_read_in_every_form() {
+    let priced = |body: &[u8]| match read_priced_look(body) {
+        Look::Solved(solution) => (solution.answer.plain(), solution.price),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(priced(b"OK|40|200|0.0005"), ("40|200".into(), Some("0.0005".into())));
+    assert_eq!(priced(b"OK|abc"), ("abc".into(), None));
+    assert_eq!(priced(b"OK|a|b"), ("a|b".into(), None));
+    assert_eq!(priced(br#"{"status":1,"request":"a","price":0.0012}"#), ("a".into(), Some("0.0012".into())));
+    assert_eq!(
+        priced(br#"{"status":1,"request":"a","price":"0.0012"}"#),
+        ("a".into(), Some("0.0012".into()))
+    );
+}
+
+#[test]
 fn one_code_for_a_whole_batch_speaks_of_the_account() {
     for code in ["ERROR: 1005", "ERROR_KEY_DOES_NOT_EXIST", "IP_BANNED", "ERROR_NEW_ONE"] {
         assert!(matches!(read_batch(code.as_bytes(), 3), Batch::Account(_)), "{code}");
