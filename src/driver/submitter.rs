@@ -170,15 +170,7 @@ impl Queue {
 
     fn end_waits(&mut self, now: Timestamp) {
         while let Some((_, item)) = self.waiting.pop_expired(now) {
-            // Asked again only to say why: a ticket that is given is not used.
-            let why = match self.tools.gate.admit(Asked::Upload) {
-                Ok(ticket) => {
-                    self.tools.gate.settle(ticket, Ended::NotSent);
-                    Refusal::NotInTime
-                }
-                Err(refusal) => Refusal::NotNow(refusal),
-            };
-            let _ = item.value.answer.send(Err(why));
+            let _ = item.value.answer.send(Err(self.tools.why_not_in_time()));
         }
     }
 }
@@ -191,12 +183,27 @@ enum Sent {
 }
 
 impl Tools {
+    /// Why an upload's turn did not come in time.
+    fn why_not_in_time(&self) -> Refusal {
+        // Asked only to say why: a ticket that is given is not used.
+        match self.gate.admit(Asked::Upload) {
+            Ok(ticket) => {
+                self.gate.settle(ticket, Ended::NotSent);
+                Refusal::NotInTime
+            }
+            Err(refusal) => Refusal::NotNow(refusal),
+        }
+    }
+
     async fn send(&self, item: Item<Waiting>, ticket: Ticket, inbox: mpsc::WeakSender<Item<Waiting>>) {
         match self.send_once(&item, ticket).await {
             Sent::Told(told) => {
                 if let Err(Ok(id)) = item.value.answer.send(told) {
                     tracing::info!(captcha = %id, client = %item.client, "accepted after its client hung up");
                 }
+            }
+            Sent::Again if item.deadline <= self.clock.now() => {
+                let _ = item.value.answer.send(Err(self.why_not_in_time()));
             }
             Sent::Again => {
                 let inbox = inbox.upgrade();
@@ -239,7 +246,7 @@ impl Tools {
             }
             Err(UpstreamError::NotSent(_)) => {
                 not_accepted(NotAccepted::Refused).await;
-                self.clock.sleep(RETRY_AFTER).await;
+                self.clock.sleep_until((at + RETRY_AFTER).min(item.deadline)).await;
                 Sent::Again
             }
         }
