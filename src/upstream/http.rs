@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::Runtime;
 use awc::error::{ConnectError, SendRequestError};
 use awc::{Client, Connector};
@@ -165,11 +165,15 @@ impl Caller {
         if reply.status() != actix_web::http::StatusCode::OK {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
-        reply
-            .body()
-            .limit(REPLY_BYTES_MAX)
-            .await
-            .map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))
+        let announced =
+            reply.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = reply.body().limit(REPLY_BYTES_MAX).await;
+        let body = body.map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))?;
+        // awc takes a connection that ends for the end of the body; half an id is another captcha's.
+        if announced.is_some_and(|length: usize| length != body.len()) {
+            return Err(UpstreamError::Lost("the reply breaks off".into()));
+        }
+        Ok(body)
     }
 }
 
