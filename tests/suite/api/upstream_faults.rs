@@ -129,7 +129,8 @@ fn a_batch_with_another_number_of_pieces_assigns_nothing() {
     });
     let gateway = TestGateway::builder()
         .upstream(&upstream.url())
-        .settings(|config| config.polling.first_look = Duration::from_millis(900))
+        // Moments to look at are a fifth of this apart, so that a few captchas share each.
+        .settings(|config| config.polling.interval = Duration::from_secs(2))
         .start();
     let body = base64(&image(1, 200));
     let ids: Vec<String> = (0..8_u32)

@@ -262,7 +262,10 @@ impl TestGateway {
         let ms = |time: Duration| u64::try_from(time.as_millis()).expect("a short time");
         let polling = &self.config.polling;
         let gap = state.captchas.looks_min_gap_ms.unwrap_or(u64::MAX);
-        assert!(gap + ROUNDING_MS >= ms(polling.interval), "two looks at one captcha within {gap} ms");
+        assert!(
+            gap.saturating_add(ROUNDING_MS) >= ms(polling.interval),
+            "two looks at one captcha within {gap} ms"
+        );
         for (label, at) in &state.captchas.first_look_min_ms {
             let first = match Method::from_label(label).map(Method::first_look) {
                 Some(FirstLook::Image) => polling.first_look,

@@ -10,8 +10,8 @@ use capgate::simulator::{Answer, expected_answer};
 pub fn image(number: usize, size_bytes: usize) -> Vec<u8> {
     let mut image = b"\x89PNG\r\n\x1a\n".to_vec();
     image.extend_from_slice(format!("{number:08}").as_bytes());
-    // Bytes that an encoding could spoil: zero, line ends, dashes, signs and what is no UTF-8.
-    let content = [0, b'\r', b'\n', b'-', b'-', b'+', b'%', b'&', b'=', 0xFF, 0xC3, b'"'];
+    // Bytes that an encoding could spoil: zero, line ends, dashes, signs, and what is `++++` in base64.
+    let content = [0, b'\r', 0xFB, 0xEF, 0xBE, b'\n', b'-', b'-', b'%', b'&', b'=', b'"'];
     image.extend(content.iter().cycle().take(size_bytes.saturating_sub(image.len())));
     image
 }
