@@ -31,6 +31,7 @@ fn no_secret_is_in_any_log_at_any_level() {
             ("CAPGATE_UPSTREAM__KEY", DEFAULT_KEY),
             ("CAPGATE_POLLING__INTERVAL", "50ms"),
             ("CAPGATE_POLLING__FIRST_LOOK", "50ms"),
+            ("CAPGATE_POLLING__FIRST_LOOK_TOKEN", "50ms"),
             ("CAPGATE_STORE__URL", "memory:"),
             ("CAPGATE_CLIENT__0__NAME", "team-a"),
             ("CAPGATE_CLIENT__0__KEY", &key),

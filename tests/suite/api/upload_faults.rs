@@ -107,17 +107,27 @@ fn a_connection_that_the_upstream_has_closed_meanwhile_costs_no_upload() {
     assert_eq!(upstream.uploads().len(), 10);
 }
 
-#[test]
-fn a_reply_that_breaks_off_is_a_lost_one() {
+fn a_reply_cut_by(cut: fn(String) -> Say) {
     // Half of this would be another captcha's id.
-    let upstream = Recorder::start(|call| match call.path() {
-        "/in.php" => Say::HalfOf("OK|5155526394351555263943".into()),
+    let upstream = Recorder::start(move |call| match call.path() {
+        "/in.php" => cut("OK|5155526394351555263943".into()),
         _ => Say::Text("12.5".into()),
     });
     let gateway = TestGateway::fronting(&upstream.url());
     assert_eq!(gateway.res("action=getbalance").text(), "12.5");
     assert_eq!(gateway.upload(&[("textcaptcha", "two and two")]).text(), "ERROR_NO_SLOT_AVAILABLE");
     assert_eq!(upstream.uploads().len(), 1);
+}
+
+#[test]
+fn a_reply_that_breaks_off_is_a_lost_one() {
+    a_reply_cut_by(Say::HalfOf);
+}
+
+#[test]
+#[ignore = "awc 3.11 ends a chunked body without an error when the connection ends, and shows no way to tell"]
+fn a_reply_that_breaks_off_between_chunks_is_a_lost_one() {
+    a_reply_cut_by(Say::HalfOfChunks);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_batch_with_another_number_of_pieces_assigns_nothing() {
         _ if call.query().contains("ids=") => {
             let ids = call.parameter("ids");
             let pieces: Vec<String> = ids.split(',').map(|id| format!("wrong-{id}")).collect();
-            let is_even = pieces.len() % 2 == 0;
+            let is_even = pieces.len().is_multiple_of(2);
             Say::Text(if is_even {
                 pieces[1..].join("|")
             } else {
@@ -159,4 +159,49 @@ fn an_upstream_that_is_gone_for_a_while_costs_no_captcha() {
     gateway.simulator().change(&json!({"faults": Value::Null})).expect("a switch");
     let answer = gateway.answer(&format!("action=get&id={id}"));
     assert_eq!(answer.text(), format!("OK|{}", expected(&fields, 0.0).plain));
+}
+
+/// The blocks of protocol.md 5, brought about by somebody else who uses the key.
+const BLOCKS: &[&str] = &[
+    "ERROR: 1001",
+    "ERROR: 1002",
+    "ERROR: 1003",
+    "ERROR: 1004",
+    "ERROR: 1005",
+    "MAX_USER_TURN",
+    "IP_BANNED",
+];
+
+#[test]
+fn during_a_block_pollers_wait_and_not_one_call_is_sent() {
+    for block in BLOCKS {
+        let gateway = TestGateway::builder()
+            // It is paid for and cannot be asked for before this test is over.
+            .loses(1)
+            .scenario(json!({"solve_times": "1-1"}))
+            .settings(|config| {
+                config.polling.hold = Duration::ZERO;
+                config.uploads.hold = Duration::from_millis(200);
+                config.upstream.timeout = Duration::from_secs(2);
+            })
+            .start();
+        let switch = format!("{block}@res");
+        gateway.simulator().change(&json!({"faults": {switch: "next 1"}})).expect("a switch");
+        let id = gateway.upload(&[("textcaptcha", "wait for it")]).id();
+        wait_until("the block", || {
+            assert_eq!(gateway.res(&format!("action=get&id={id}")).text(), "CAPCHA_NOT_READY", "{block}");
+            gateway.simulator().state().blocks_forced == 1
+        });
+        let sent = gateway.simulator().state().counts.r;
+        let upload = gateway.upload(&[("textcaptcha", "another")]);
+        assert_eq!((upload.status, upload.text()), (200, "ERROR_NO_SLOT_AVAILABLE"), "{block}");
+        let reason = upload.header("X-Capgate-Reason").unwrap_or_default();
+        assert!(reason.contains(block), "{block}: {reason}");
+        assert_eq!(gateway.res(&format!("action=get&id={id}")).text(), "CAPCHA_NOT_READY", "{block}");
+        assert_eq!(gateway.res(&format!("action=get&ids={id}")).text(), "CAPCHA_NOT_READY", "{block}");
+        assert!(gateway.res("action=getbalance").text().starts_with("ERROR_"), "{block}");
+        assert!(gateway.res(&format!("action=reportbad&id={id}")).text().contains("REPORT_NOT_RECORDED"));
+        let counts = gateway.simulator().state().counts;
+        assert_eq!((counts.r, counts.calls_while_blocked), (sent, 0), "{block}");
+    }
 }

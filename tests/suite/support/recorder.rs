@@ -22,6 +22,8 @@ pub enum Say {
     TextAndClose(String),
     /// The head announces more than the body then has.
     HalfOf(String),
+    /// The same in chunks, of which the last never comes.
+    HalfOfChunks(String),
     /// The connection is closed without a reply.
     Close,
     /// No reply, and the connection stays open.
@@ -243,6 +245,11 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             Say::HalfOf(body) => {
                 let half = &body[..body.len() / 2];
                 return stream.write_all(reply(200, body.len(), half).as_bytes());
+            }
+            Say::HalfOfChunks(body) => {
+                let head = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let half = &body[..body.len() / 2];
+                return stream.write_all(format!("{head}{:x}\r\n{half}\r\n", half.len()).as_bytes());
             }
             Say::Close => return Ok(()),
             // Until the other side, or the recorder's end, closes it.

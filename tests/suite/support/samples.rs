@@ -78,7 +78,7 @@ pub fn upload_of(method: Method) -> Vec<(&'static str, String)> {
             PAGE,
         ]),
         Method::Geetest => {
-            add(&[("gt", "f1ab"), ("challenge", "12345678abc90123"), PAGE, ("new_captcha", "1")])
+            add(&[("gt", "f1ab"), ("challenge", "12345678abc90123"), PAGE, ("new_captcha", "1")]);
         }
         Method::GeetestV4 => add(&[("captcha_id", "e392"), PAGE]),
         Method::Lemin => add(&[("captcha_id", "CROPPED_1"), ("div_id", "lemin"), PAGE]),
@@ -97,7 +97,7 @@ pub fn upload_of(method: Method) -> Vec<(&'static str, String)> {
         // Nobody says what they need: whatever is sent goes on.
         other => {
             if other == Method::Other {
-                fields[0].1 = "invented_tomorrow".to_owned();
+                fields[0] = ("method", "invented_tomorrow".to_owned());
             }
             fields.push(("strange[field]", "täst & more".to_owned()));
             fields.push(("pageurl", PAGE.1.to_owned()));
