@@ -52,7 +52,7 @@ fn an_empty_account_is_told_at_once_and_the_upstream_asked_once() {
     assert_eq!(upstream.uploads().len(), 1, "one probe a minute");
 }
 
-/// No slot, a block or a refused key: what the upload waited for in vain is in its reason.
+/// No slot, a block or a refused key: what the upload waited for in vain stands in its reason.
 #[test]
 fn what_a_client_cannot_change_is_a_full_queue_to_it_and_stops_further_uploads() {
     for code in [
