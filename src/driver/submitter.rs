@@ -204,6 +204,9 @@ impl Tools {
                     self.metrics.upload_ended(&item.client, method, UploadOutcome::Accepted, took);
                 }
             }
+            Sent::Again if self.clock.now() >= item.deadline => {
+                let _ = item.value.answer.send(Err(Refusal::NotInTime));
+            }
             Sent::Again => {
                 let inbox = inbox.upgrade();
                 let sent = match inbox {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::Runtime;
 use actix_web::rt::time::timeout;
 use awc::error::{ConnectError, SendRequestError};
@@ -171,11 +171,15 @@ impl Caller {
         if reply.status() != actix_web::http::StatusCode::OK {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
-        let body = reply
-            .body()
-            .limit(REPLY_BYTES_MAX)
-            .await
-            .map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))?;
+        let announced =
+            reply.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = reply.body().limit(REPLY_BYTES_MAX).await;
+        let body = body.map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))?;
+        // awc takes a connection that ends for the end of the body; half an id is another captcha's. A reply in chunks
+        // that breaks off exactly between two of them cannot be told from a whole one here.
+        if announced.is_some_and(|length: usize| length != body.len()) {
+            return Err(UpstreamError::Lost("the reply breaks off".into()));
+        }
         if contains(&body, self.key.expose().as_bytes()) {
             tracing::error!(
                 call = call.kind().label(),

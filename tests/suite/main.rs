@@ -1,5 +1,9 @@
 //! Everything that is tested from outside, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod api;
 mod architecture;
+mod coalescing;
 mod drift;
+mod greedy;
+mod support;

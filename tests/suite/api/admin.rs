@@ -1,0 +1,107 @@
+//! What operators see.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use capgate::metrics::ROWS;
+use serde_json::{Value, json};
+
+use crate::support::{Recorder, Say, TestGateway, client_key};
+
+/// Metric names, without what a histogram adds to its own.
+fn names(page: &str) -> BTreeSet<String> {
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
+    let gateway = TestGateway::start();
+    let id = gateway.upload(&[("textcaptcha", "count me")]).id();
+    gateway.answer(&format!("action=get&id={id}"));
+    gateway.res(&format!("action=reportbad&id={id}"));
+    let page = gateway.get_admin("/metrics");
+    assert!(page.header("Content-Type").is_some_and(|label| label.starts_with("text/plain")));
+    let names = names(page.text());
+    for row in ROWS {
+        // What has labels and never happened has no row.
+        let never_happened = row.name.ends_with("refusals_total");
+        assert!(names.contains(row.name) || never_happened, "{}", row.name);
+    }
+    for text in [
+        "capgate_uploads_total{client=\"client-1\",method=\"text\",outcome=\"accepted\"} 1",
+        "capgate_captchas_ended_total{client=\"client-1\",method=\"text\",outcome=\"solved\"} 1",
+        "capgate_reports_total{client=\"client-1\",outcome=\"recorded\",verdict=\"reportbad\"} 1",
+        "capgate_captchas_open 0",
+        "capgate_upstream_calls_total{call=\"submit\",outcome=\"done\"} 1",
+    ] {
+        assert!(page.text().lines().any(|line| line == text), "{text}\n{}", page.text());
+    }
+    assert!(gateway.metric("capgate_polls_total", "outcome=\"answer\"") >= 1.0);
+    for secret in [client_key(1), capgate::simulator::DEFAULT_KEY.to_owned(), id, "count me".into()] {
+        assert!(!page.text().contains(&secret));
+    }
+}
+
+#[test]
+fn it_is_alive_and_ready_and_says_so() {
+    let gateway = TestGateway::start();
+    let alive = gateway.get_admin("/healthz");
+    assert_eq!((alive.status, alive.text().trim()), (200, "ok"));
+    let ready = gateway.get_admin("/readyz");
+    assert_eq!(ready.status, 200);
+    let state = ready.json();
+    assert_eq!((&state["ready"], &state["store"], &state["waits"]), (&json!(true), &json!("up"), &json!([])));
+    let budgets = state["budgets"].as_array().unwrap();
+    assert_eq!(budgets.len(), capgate::engine::BlockRule::COUNT);
+    assert!(budgets.iter().all(|budget| budget["left"] == budget["limit"]), "{state}");
+}
+
+#[test]
+fn a_key_that_the_upstream_refuses_makes_it_not_ready_and_stops_every_call() {
+    let upstream = Recorder::start(|_| Say::Text("ERROR_KEY_DOES_NOT_EXIST".into()));
+    let gateway = TestGateway::builder()
+        .upstream(&upstream.url())
+        .settings(|config| config.uploads.hold = Duration::from_millis(100))
+        .start();
+    for _ in 0..10 {
+        assert_eq!(gateway.upload(&[("textcaptcha", "2")]).text(), "ERROR_NO_SLOT_AVAILABLE");
+        assert!(
+            !gateway.res("action=getbalance").text().contains("KEY"),
+            "the account's key is not the client's"
+        );
+    }
+    assert_eq!(upstream.calls().len(), 1, "five would block the address");
+    let ready = gateway.get_admin("/readyz");
+    assert_eq!((ready.status, &ready.json()["ready"]), (503, &json!(false)));
+    assert!(ready.json()["waits"].as_array().is_some_and(|waits| waits.len() == 1), "{}", ready.text());
+    assert_eq!(gateway.get_admin("/healthz").status, 200, "a restart would not mend it");
+}
+
+#[test]
+fn a_wait_that_passes_is_shown_and_does_not_make_it_unready() {
+    let gateway = TestGateway::builder()
+        .scenario(json!({"balance": "0"}))
+        .settings(|config| config.uploads.hold = Duration::from_millis(100))
+        .start();
+    assert_eq!(gateway.upload(&[("textcaptcha", "2")]).text(), "ERROR_ZERO_BALANCE");
+    let ready = gateway.get_admin("/readyz");
+    assert_eq!(ready.status, 200);
+    let waits: Value = ready.json()["waits"].take();
+    assert_eq!(waits.as_array().map(Vec::len), Some(1), "{waits}");
+    assert!(waits[0]["until"].as_str().is_some_and(|until| until.ends_with('Z')), "{waits}");
+}
+
+#[test]
+fn each_listener_has_its_own_pages_only() {
+    let gateway = TestGateway::start();
+    for path in ["/metrics", "/readyz", "/", "/in.php/more", "/IN.PHP"] {
+        assert_eq!(gateway.get(path).status, 404, "{path}");
+    }
+    for path in ["/res.php", "//res.php", "/res.php/"] {
+        assert_eq!(gateway.get(path).text(), "ERROR_WRONG_USER_KEY", "a base URL may end in a slash: {path}");
+    }
+    for path in ["/in.php", "/res.php", "/load.php"] {
+        assert_eq!(gateway.get_admin(path).status, 404, "{path}");
+    }
+}

@@ -1,0 +1,17 @@
+//! The v1 interface and the program around it, one file a theme.
+
+mod account;
+mod admin;
+mod batches;
+mod command_line;
+mod encodings;
+mod https;
+mod in_php_codes;
+mod logs;
+mod methods;
+mod multipart_bodies;
+mod ownership;
+mod refusals;
+mod sandbox;
+mod upload_faults;
+mod upstream_faults;

@@ -1,0 +1,94 @@
+//! The program as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Longest wait for a line that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_capgate"));
+    // Nothing of this machine's settings gets in.
+    command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// Runs capgate in `folder` to its end, with these variables and no others.
+pub fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    command(folder).args(arguments).envs(env.iter().copied()).output().expect("the program runs")
+}
+
+/// A capgate that runs until it is stopped or dropped.
+pub struct TestBinary {
+    child: Child,
+    lines: Receiver<String>,
+    readers: Vec<JoinHandle<String>>,
+}
+
+impl TestBinary {
+    pub fn start(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(folder)
+            .args(arguments)
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (told, lines) = channel();
+        let out = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut err = child.stderr.take().expect("it was asked for");
+        let out = std::thread::spawn(move || {
+            let mut all = String::new();
+            for line in out.lines().map_while(Result::ok) {
+                all.push_str(&line);
+                all.push('\n');
+                // Nobody may listen any more.
+                let _ = told.send(line);
+            }
+            all
+        });
+        let err = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = err.read_to_end(&mut all);
+            String::from_utf8_lossy(&all).into_owned()
+        });
+        Self { child, lines, readers: vec![out, err] }
+    }
+
+    /// The next line of its standard output that contains `part`.
+    #[track_caller]
+    pub fn line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("no line with {part:?}: {error}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Asks it to stop, as an operator does, and gives all that it said: output and error output.
+    #[track_caller]
+    pub fn stop(mut self) -> (String, String) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(told.success());
+        let status = self.child.wait().expect("it ends");
+        let mut said = self.readers.drain(..).map(|reader| reader.join().expect("its output is read"));
+        let said = (said.next().unwrap_or_default(), said.next().unwrap_or_default());
+        assert!(status.success(), "{status}: {}", said.1);
+        said
+    }
+}
+
+impl Drop for TestBinary {
+    fn drop(&mut self) {
+        // It has ended already when the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
