@@ -220,7 +220,9 @@ mod tests {
             is_forgotten: false,
         };
         let mut usage = Usage::default();
-        ["0.00299", "0.1", "0.2", "free"].iter().for_each(|price| usage.add(&Usage::of(&with_price(price))));
+        for price in ["0.00299", "0.1", "0.2", "free"] {
+            usage.add(&Usage::of(&with_price(price)));
+        }
         assert_eq!((usage.solved, usage.priced, usage.cost.to_string().as_str()), (4, 3, "0.30299"));
     }
 }

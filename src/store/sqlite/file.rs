@@ -155,3 +155,20 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk_and_free_pages_can_be_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = open(&directory.path().join("x.db"), Options::default()).unwrap();
+        let setting =
+            |name| file.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((setting("synchronous"), setting("auto_vacuum"), setting("foreign_keys")), (2, 2, 1));
+        let mode = file.connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+        assert_eq!(damage(&file.connection), Ok(None));
+    }
+}

@@ -45,6 +45,22 @@ async fn a_full_disk_fails_commits_keeps_the_others_and_heals() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_nothing_takes_changes_again_as_soon_as_it_can() {
+    let place = Sqlite::default();
+    let store = place.open();
+    upload(&*store, 1, "team-a", NOON).await;
+    let other = rusqlite::Connection::open(place.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let noted = store.commit(submitting(2, "team-a", Method::Image, NOON)).await;
+    assert!(matches!(noted, Err(StoreError::Failed(_))), "{noted:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    upload(&*store, 4, "team-a", NOON).await;
+    drop(store);
+    assert_eq!(place.open().load().await.unwrap().unknown.len(), 0);
+    assert_eq!(ids(&*place.open()).await, [1, 4]);
+}
+
+#[tokio::test]
 async fn a_start_on_a_full_disk_is_refused() {
     let place = Sqlite::default();
     let options = Options { pages_max: Some(3), ..Options::default() };
