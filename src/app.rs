@@ -22,7 +22,7 @@ use crate::config::{Config, Listen, StoreUrl};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::server::{Server, routes};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, SqliteStore, Store};
 use crate::upstream::HttpUpstream;
 
 /// Connections that the kernel keeps waiting while all workers are busy.
@@ -190,7 +190,10 @@ fn tls_config(certificate: &Path, key: &Path) -> anyhow::Result<rustls::ServerCo
 fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
     match url {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::default())),
-        StoreUrl::Sqlite(path) => anyhow::bail!("store.url: {} cannot be opened", path.display()),
+        StoreUrl::Sqlite(path) => {
+            let store = SqliteStore::open(path).with_context(|| format!("store.url: {}", path.display()))?;
+            Ok(Arc::new(store))
+        }
     }
 }
 

@@ -31,11 +31,15 @@ impl Keeper {
     /// When it was not kept; it is logged and counted here.
     pub async fn commit(&self, change: Change) -> Result<(), StoreError> {
         let result = self.store.commit(change).await;
-        let was_down = self.is_down.swap(result.is_err(), Ordering::AcqRel);
+        // A change that does not follow from what is kept is refused alone; the store is well.
+        let is_down = matches!(result, Err(StoreError::Failed(_)));
+        let was_down = self.is_down.swap(is_down, Ordering::AcqRel);
         match &result {
             Err(error) => {
                 self.metrics.store_failed();
-                if !was_down {
+                if !is_down {
+                    tracing::error!(%error, "the store refused a change");
+                } else if !was_down {
                     tracing::error!(%error, "the store does not take changes; nothing more is bought until it does");
                 }
             }

@@ -21,7 +21,7 @@ use crate::protocol::errors::Reaction;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::reply::{UploadReply, read_upload};
 use crate::protocol::submit::Upload;
-use crate::store::{Change, Intent, IntentId, NotAccepted};
+use crate::store::{Change, Intent, IntentId, NotAccepted, StoreError};
 use crate::upstream::{Call, UpstreamError};
 
 /// Uploads handed to the submitter and not yet queued.
@@ -274,8 +274,9 @@ impl Tools {
         self.poller.open(id, method, at);
         // Paid, and looked at from now on whatever the store says; but who reads `OK|id` must find it on disk.
         let accepted = Change::Accepted { intent, id, at };
-        while self.keeper.commit(accepted.clone()).await.is_err() {
-            if self.clock.now() + STORE_AGAIN_AFTER >= item.deadline {
+        while let Err(error) = self.keeper.commit(accepted.clone()).await {
+            let may_pass = matches!(error, StoreError::Failed(_));
+            if !may_pass || self.clock.now() + STORE_AGAIN_AFTER >= item.deadline {
                 return Err(Refusal::StoreDown);
             }
             self.clock.sleep(STORE_AGAIN_AFTER).await;

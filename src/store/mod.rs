@@ -2,9 +2,19 @@
 //!
 //! The order of a captcha's changes is the contract: `Submitting` is durable before the upload is sent, `Accepted` before
 //! the client reads `OK|id`, `Solved` before a client is told the answer. A change is durable once
-//! [`Store::commit`] has returned.
+//! [`Store::commit`] has returned. A change that does not follow from what is kept is refused alone.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `memory` | a store that forgets everything when the process ends |
+//! | `sqlite` | a store in one file |
+//! | `usage`, `solve_times` | what stays of captchas that are forgotten |
 
+pub mod errors;
 pub mod memory;
+pub mod solve_times;
+pub mod sqlite;
+pub mod usage;
 
 use futures_util::future::BoxFuture;
 
@@ -14,7 +24,10 @@ use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
 
+pub use errors::StoreError;
 pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+pub use usage::{Day, Usage, UsageKey, UsageTable};
 
 /// Names an upload before the upstream has given it an id; drawn at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +61,8 @@ pub struct CaptchaRecord {
     pub method: Method,
     pub uploaded_at: Timestamp,
     pub solution: Option<Solution>,
+    /// When the answer was there.
+    pub solved_at: Option<Timestamp>,
     pub report: Option<Verdict>,
 }
 
@@ -90,9 +105,9 @@ pub enum Change {
     PingbacksCleared {
         client: String,
     },
-    /// What the budgets of the block rules remember; the last one counts.
+    /// All budgets, as one serialised value; the last one stays.
     Budgets(String),
-    /// Captchas uploaded before this moment leave.
+    /// Captchas uploaded before this moment leave; their usage stays, for [`usage::USAGE_KEPT_DAYS`].
     Forget {
         uploaded_before: Timestamp,
     },
@@ -102,26 +117,22 @@ pub enum Change {
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
     pub captchas: Vec<CaptchaRecord>,
-    /// Uploads that were about to be sent when the process ended: nobody knows what became of them.
+    /// Uploads that were about to be sent when the process ended, or had no reply: nobody knows what became of them.
     pub unknown: Vec<Intent>,
     /// Addresses for pingback, by the client's name.
     pub pingbacks: Vec<(String, String)>,
-    /// What the budgets of the block rules remembered last.
+    /// All budgets, as they were kept last.
     pub budgets: Option<String>,
-}
-
-/// Why a change could not be kept.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    #[error("the store failed: {0}")]
-    Failed(String),
 }
 
 /// Keeps changes.
 pub trait Store: Send + Sync + 'static {
-    /// Everything kept so far.
+    /// Everything kept so far. For the start: uploads that are about to be sent count as unknown from now on.
     fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>>;
 
     /// Keeps `change`; it is durable when this returns.
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Usage of the days from `since` on, with that of captchas which are not forgotten yet.
+    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>>;
 }

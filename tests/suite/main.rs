@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod coalescing;
+mod contract;
 mod drift;
 mod greedy;
 mod support;

@@ -1,0 +1,174 @@
+//! How fast changes become durable, next to a bare file with one fdatasync a group; and how fast a full store starts.
+//!
+//! The ratio is the promise (at least 0.9): both are measured in turns in one run, on one disk.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the time")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails may panic")]
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use capgate::clock::Timestamp;
+use capgate::protocol::answer::{Answer, Solution};
+use capgate::protocol::ids::CaptchaId;
+use capgate::protocol::methods::Method;
+use capgate::store::{Change, Intent, IntentId, SqliteStore, Store};
+use criterion::Criterion;
+use futures_util::future::{BoxFuture, join_all, try_join_all};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+
+const WIDTHS: [u64; 4] = [1, 16, 64, 256];
+/// Runs of each at each width; odd, for the median.
+const TURNS: usize = 5;
+const RECORDS_PER_TURN: u64 = 20_000;
+const RECORDS_AT_START: u64 = 100_000;
+/// About what a captcha's row takes.
+const RECORD_BYTES: usize = 100;
+
+/// Something that makes a numbered record durable.
+trait Durable: Send + Sync {
+    fn record(&self, number: u64) -> BoxFuture<'_, ()>;
+}
+
+/// Uploads are noted and accepted, in turns.
+impl Durable for SqliteStore {
+    fn record(&self, number: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (intent, at) = (IntentId(number / 2), Timestamp(1_800_000_000_000 + number));
+            let (client, method) = ("team-a".to_owned(), Method::RecaptchaV2);
+            let change = if number.is_multiple_of(2) {
+                Change::Submitting(Intent { id: intent, client, method, at })
+            } else {
+                Change::Accepted { intent, id: CaptchaId(70_000_000_000 + number), at }
+            };
+            self.commit(change).await.unwrap();
+        })
+    }
+}
+
+/// One thread appends what has arrived and calls fdatasync once.
+struct BareFile(mpsc::Sender<oneshot::Sender<()>>);
+
+impl BareFile {
+    fn open(path: &Path) -> Self {
+        let mut file = File::create(path).unwrap();
+        let (sender, mut arrived) = mpsc::channel(4_096);
+        std::thread::spawn(move || {
+            let mut group = Vec::new();
+            while arrived.blocking_recv_many(&mut group, 1_024) > 0 {
+                file.write_all(&vec![b'r'; RECORD_BYTES * group.len()]).unwrap();
+                file.sync_data().unwrap();
+                group.drain(..).for_each(|done: oneshot::Sender<()>| done.send(()).unwrap());
+            }
+        });
+        Self(sender)
+    }
+}
+
+impl Durable for BareFile {
+    fn record(&self, _: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (done, told) = oneshot::channel();
+            self.0.send(done).await.unwrap();
+            told.await.unwrap();
+        })
+    }
+}
+
+struct Run {
+    per_second: f64,
+    p99: Duration,
+}
+
+/// `width` uploads at a time, each with its own numbers: two records follow each other.
+async fn run(subject: &Arc<dyn Durable>, first: u64, width: u64, records: u64) -> Run {
+    let each = (records / width).next_multiple_of(2);
+    let started = Instant::now();
+    let uploads = (0..width).map(|upload| {
+        let subject = Arc::clone(subject);
+        tokio::spawn(async move {
+            let mut waits = Vec::new();
+            for number in (first + upload * each..).take(usize::try_from(each).unwrap()) {
+                let asked = Instant::now();
+                subject.record(number).await;
+                waits.push(asked.elapsed());
+            }
+            waits
+        })
+    });
+    let mut waits: Vec<_> = try_join_all(uploads).await.unwrap().into_iter().flatten().collect();
+    let took = started.elapsed();
+    waits.sort();
+    let count = u32::try_from(waits.len()).unwrap();
+    Run { per_second: f64::from(count) / took.as_secs_f64(), p99: waits[waits.len() * 99 / 100] }
+}
+
+fn median(runs: &[Run]) -> (f64, Duration) {
+    let mut rates: Vec<_> = runs.iter().map(|run| run.per_second).collect();
+    let mut waits: Vec<_> = runs.iter().map(|run| run.p99).collect();
+    rates.sort_by(f64::total_cmp);
+    waits.sort();
+    (rates[rates.len() / 2], waits[waits.len() / 2])
+}
+
+fn compare(runtime: &Runtime, place: &Path) {
+    let store: Arc<dyn Durable> = Arc::new(SqliteStore::open(&place.join("compared.db")).unwrap());
+    let file: Arc<dyn Durable> = Arc::new(BareFile::open(&place.join("bare")));
+    let mut first = 0;
+    println!("| at once | store, records/s | p99 | bare file, records/s | p99 | ratio |");
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
+    for width in WIDTHS {
+        let records = RECORDS_PER_TURN.min(width * 1_000);
+        let (mut of_store, mut of_file) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            of_store.push(runtime.block_on(run(&store, first, width, records)));
+            of_file.push(runtime.block_on(run(&file, first, width, records)));
+            first += 2 * RECORDS_PER_TURN;
+        }
+        let ((store, store_p99), (file, file_p99)) = (median(&of_store), median(&of_file));
+        let ratio = store / file;
+        println!("| {width} | {store:.0} | {store_p99:.1?} | {file:.0} | {file_p99:.1?} | {ratio:.2} |");
+    }
+}
+
+/// Opening and loading a store with 100,000 captchas, half of them solved.
+fn start(criterion: &mut Criterion, runtime: &Runtime, path: &Path) {
+    let store = SqliteStore::open(path).unwrap();
+    let numbers: Vec<_> = (0..2 * RECORDS_AT_START).collect();
+    for some in numbers.chunks(4_000) {
+        runtime.block_on(async {
+            for parity in 0..2 {
+                join_all(some.iter().filter(|number| *number % 2 == parity).map(|n| store.record(*n))).await;
+            }
+            join_all(some.iter().filter(|number| *number % 4 == 1).map(|number| {
+                let solution = Solution::from(Answer::Text(vec![b't'; 500].into()));
+                let (id, at) = (CaptchaId(70_000_000_000 + number), Timestamp(1_800_000_020_000 + number));
+                store.commit(Change::Solved { id, solution, at })
+            }))
+            .await;
+        });
+    }
+    drop(store);
+    println!("{RECORDS_AT_START} captchas take {} bytes", std::fs::metadata(path).unwrap().len());
+    criterion.bench_function("start with 100,000 captchas", |bencher| {
+        bencher.iter(|| {
+            let store = SqliteStore::open(path).unwrap();
+            let recovered = runtime.block_on(store.load()).unwrap();
+            assert_eq!(recovered.captchas.len() as u64, RECORDS_AT_START);
+            recovered
+        });
+    });
+}
+
+fn main() {
+    let runtime = Runtime::new().unwrap();
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    compare(&runtime, place.path());
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    start(&mut criterion, &runtime, &place.path().join("started.db"));
+    criterion.final_summary();
+}

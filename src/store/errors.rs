@@ -1,0 +1,36 @@
+//! Why a store could not be opened, or did not keep a change.
+
+use std::path::PathBuf;
+
+use crate::protocol::ids::CaptchaId;
+
+/// Why a store could not be opened, or did not keep a change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// For a reason that may pass: a later change may be kept.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// An `Accepted` without its `Submitting`.
+    #[error("captcha {0} was never about to be sent")]
+    NoIntent(CaptchaId),
+    /// An `Accepted` for an id that is somebody's already.
+    #[error("captcha {0} is kept already")]
+    Duplicate(CaptchaId),
+    #[error("{}: its directory is missing", .0.display())]
+    NoDirectory(PathBuf),
+    /// Locked by another process, or by this one.
+    #[error("{}: another capgate has it open", .0.display())]
+    InUse(PathBuf),
+    #[error("{}: it is read-only", .0.display())]
+    ReadOnly(PathBuf),
+    #[error("{}: the disk is full", .0.display())]
+    Full(PathBuf),
+    #[error("{}: it is damaged ({what}); put a backup in its place, or move it away to begin anew", path.display())]
+    Corrupt { path: PathBuf, what: String },
+    #[error("{}: it is a database, but not of capgate", .0.display())]
+    NotOurs(PathBuf),
+    #[error("{}: its layout is number {found}, and this capgate knows layouts up to {known}; use a newer capgate", path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{}: it cannot be opened: {why}", path.display())]
+    CannotOpen { path: PathBuf, why: String },
+}

@@ -1,0 +1,174 @@
+//! Opens the file: finds it, locks it, checks it, and sets how SQLite keeps it.
+//!
+//! The lock is on a file beside it (`capgate.db-lock`), so that `capgate usage` may read while the gateway writes. The
+//! system releases it when the process ends, by `kill -9` too; the lock file itself stays and means nothing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Options, layout};
+use crate::store::StoreError;
+
+/// How long a statement waits for another process that reads the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The write-ahead log is cut to this size when it begins anew.
+const WAL_BYTES_KEPT: i64 = 8 * 1024 * 1024;
+/// Pages of the file that are held in memory, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+/// Different statements that are kept prepared; there are fewer.
+const STATEMENTS_PREPARED: usize = 32;
+
+/// The open file. The connection comes first: it is closed before the lock is released.
+#[derive(Debug)]
+pub(super) struct StoreFile {
+    pub connection: Connection,
+    pub path: PathBuf,
+    _lock: File,
+}
+
+/// Opens, checks and locks `path`.
+pub(super) fn open(path: &Path, options: Options) -> Result<StoreFile, StoreError> {
+    let path = find(path)?;
+    let lock = lock(&path)?;
+    create(&path)?;
+    let cannot = |error: rusqlite::Error| cannot_open(&path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(cannot)?;
+    if connection.is_readonly("main").map_err(cannot)? {
+        return Err(StoreError::ReadOnly(path));
+    }
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(cannot)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_PREPARED);
+    let found = layout::found(&connection, &path)?;
+    if let Some(what) = damage(&connection).map_err(cannot)? {
+        return Err(StoreError::Corrupt { path, what });
+    }
+    configure(&connection, options).map_err(cannot)?;
+    layout::migrate(&mut connection, found).map_err(cannot)?;
+    Ok(StoreFile { connection, path, _lock: lock })
+}
+
+/// Opens `path` for reading only, locked or not.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let cannot = |error: rusqlite::Error| cannot_open(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(cannot)?;
+    match layout::found(&connection, path)? {
+        layout::VERSION => Ok(connection),
+        older => {
+            let why = format!("its layout is number {older}; a start of the gateway brings it up to date");
+            Err(StoreError::CannotOpen { path: path.to_owned(), why })
+        }
+    }
+}
+
+/// What an error of SQLite means for whoever opens `path`.
+pub(super) fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreError::Corrupt { path, what: error.to_string() }
+        }
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly(path),
+        Some(ErrorCode::DiskFull) => StoreError::Full(path),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse(path),
+        _ => StoreError::CannotOpen { path, why: error.to_string() },
+    }
+}
+
+/// The file's one true path, so that a link to it meets the same lock.
+fn find(path: &Path) -> Result<PathBuf, StoreError> {
+    match path.canonicalize() {
+        Ok(found) => return Ok(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error(path, &error)),
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory.canonicalize().map_err(|_| StoreError::NoDirectory(path.to_owned()))?;
+    let name = path.file_name().ok_or_else(|| StoreError::CannotOpen {
+        path: path.to_owned(),
+        why: "it does not end in a file's name".to_owned(),
+    })?;
+    Ok(directory.join(name))
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-lock");
+    let file = private().open(name).map_err(|error| io_error(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io_error(path, &error)),
+    }
+}
+
+/// Makes the file if it is not there, readable by nobody else: answers are worth money.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let file = private().open(path).map_err(|error| io_error(path, &error))?;
+    let metadata = file.metadata().map_err(|error| io_error(path, &error))?;
+    // A system administrator could write all the same; the mark is taken at its word.
+    if metadata.permissions().readonly() { Err(StoreError::ReadOnly(path.to_owned())) } else { Ok(()) }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn io_error(path: &Path, error: &io::Error) -> StoreError {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
+        ErrorKind::StorageFull => StoreError::Full(path),
+        _ => StoreError::CannotOpen { path, why: error.to_string() },
+    }
+}
+
+/// The first damage that a look at every page finds.
+fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {
+    // Works on an empty file only, and only before the log is chosen.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!(mode, "the store's file system allows no write-ahead log: every change is slower");
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
+    if let Some(pages_max) = options.pages_max {
+        connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk_and_free_pages_can_be_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = open(&directory.path().join("x.db"), Options::default()).unwrap();
+        let setting =
+            |name| file.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((setting("synchronous"), setting("auto_vacuum"), setting("foreign_keys")), (2, 2, 1));
+        let mode = file.connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+        assert_eq!(damage(&file.connection), Ok(None));
+    }
+}

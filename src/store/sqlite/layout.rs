@@ -1,0 +1,132 @@
+//! The tables, and how the layout of an older version becomes the present one.
+//!
+//! `PRAGMA user_version` is the layout's number. A step in [`STEPS`] is never changed once released: a new one follows.
+//! Moments are milliseconds since 1970; an id above the signed range is kept as the negative number of the same bits.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::file::cannot_open;
+use crate::store::StoreError;
+
+/// Marks the file as capgate's: "capg".
+const APPLICATION_ID: i32 = 0x6361_7067;
+
+/// Step `n` makes layout `n + 1` of layout `n`.
+const STEPS: &[&str] = &["
+    CREATE TABLE captchas (
+        id          INTEGER PRIMARY KEY,
+        client      TEXT NOT NULL,
+        method      TEXT NOT NULL,
+        uploaded_at INTEGER NOT NULL,
+        solved_at   INTEGER,
+        state       TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'solved', 'failed')),
+        price       TEXT,
+        report      TEXT CHECK (report IN ('good', 'bad')),
+        answer      BLOB
+    ) STRICT;
+    CREATE INDEX captchas_by_upload ON captchas (uploaded_at);
+
+    CREATE TABLE intents (
+        id          INTEGER PRIMARY KEY,
+        client      TEXT NOT NULL,
+        method      TEXT NOT NULL,
+        at          INTEGER NOT NULL,
+        is_unknown  INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE pingbacks (
+        client      TEXT NOT NULL,
+        address     TEXT NOT NULL,
+        PRIMARY KEY (client, address)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE kept_values (
+        name        TEXT PRIMARY KEY,
+        value       TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE usage (
+        day         INTEGER NOT NULL,
+        client      TEXT NOT NULL,
+        method      TEXT NOT NULL,
+        uploads     INTEGER NOT NULL,
+        solved      INTEGER NOT NULL,
+        failed      INTEGER NOT NULL,
+        unanswered  INTEGER NOT NULL,
+        unknown     INTEGER NOT NULL,
+        reported_good INTEGER NOT NULL,
+        reported_bad  INTEGER NOT NULL,
+        priced      INTEGER NOT NULL,
+        cost        TEXT NOT NULL,
+        solve_times TEXT NOT NULL,
+        PRIMARY KEY (day, client, method)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// The present layout's number.
+pub(super) const VERSION: u32 = 1;
+const _: () = assert!(STEPS.len() == VERSION as usize, "every layout has its step");
+
+/// The number of the layout that the file has; 0 for an empty file.
+pub(super) fn found(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
+    let cannot = |error: rusqlite::Error| cannot_open(path, &error);
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(cannot);
+    let (application, found): (i32, i32) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(cannot)?;
+    match u32::try_from(found) {
+        Ok(0) if tables == 0 => Ok(0),
+        Ok(found) if application != APPLICATION_ID || found == 0 => Err(StoreError::NotOurs(path.to_owned())),
+        Ok(found) if found > VERSION => {
+            Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION })
+        }
+        Ok(found) => Ok(found),
+        Err(_) => Err(StoreError::NotOurs(path.to_owned())),
+    }
+}
+
+/// Takes the steps that are missing, all or none. Writes in any case: a disk that takes no change is found out here.
+pub(super) fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in &STEPS[found as usize..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO kept_values (name, value) VALUES ('last_opened_by', ?)",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_lead_from_an_empty_file_to_the_present_layout_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let path = Path::new("x.db");
+        assert_eq!(found(&connection, path), Ok(0));
+        migrate(&mut connection, 0).unwrap();
+        assert_eq!(found(&connection, path), Ok(VERSION));
+        migrate(&mut connection, VERSION).unwrap();
+        assert_eq!(found(&connection, path), Ok(VERSION));
+    }
+
+    #[test]
+    fn a_newer_layout_and_somebody_elses_file_are_refused() {
+        let connection = Connection::open_in_memory().unwrap();
+        let path = Path::new("x.db");
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        assert_eq!(found(&connection, path), Err(StoreError::NotOurs(path.to_owned())));
+        connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert_eq!(found(&connection, path), Err(StoreError::NotOurs(path.to_owned())));
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        let newer = StoreError::Newer { path: path.to_owned(), found: VERSION + 1, known: VERSION };
+        assert_eq!(found(&connection, path), Err(newer));
+    }
+}

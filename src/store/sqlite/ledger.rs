@@ -1,0 +1,150 @@
+//! Usage in the tables: what is forgotten is counted first, in the same transaction.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::changes;
+use super::recovered::{method, moment, verdict};
+use crate::clock::Timestamp;
+use crate::store::solve_times::SolveTimes;
+use crate::store::usage::{Day, Outline, State, Usage, UsageKey, UsageTable};
+
+const NUMBERS: &str = "uploads, solved, failed, unanswered, unknown, reported_good, reported_bad, priced, cost, \
+    solve_times";
+
+/// Captchas and intents from before `uploaded_before` become usage, and usage older than `kept_days` leaves.
+pub(super) fn forget(
+    connection: &Connection,
+    uploaded_before: Timestamp,
+    kept_days: u32,
+) -> rusqlite::Result<()> {
+    let before = changes::moment(uploaded_before);
+    let mut usage = UsageTable::default();
+    add_captchas(connection, &mut usage, "uploaded_at < ?", before, true)?;
+    add_intents(connection, &mut usage, "at < ?", before)?;
+    for (key, added) in usage.rows() {
+        keep(connection, key, added)?;
+    }
+    for sql in ["DELETE FROM captchas WHERE uploaded_at < ?", "DELETE FROM intents WHERE at < ?"] {
+        connection.prepare_cached(sql)?.execute([before])?;
+    }
+    let first_day = Day::of(uploaded_before).days_before(kept_days);
+    connection.prepare_cached("DELETE FROM usage WHERE day < ?")?.execute([first_day.0])?;
+    Ok(())
+}
+
+/// Usage of the days from `since` on: what is kept, and what the captchas that are not forgotten add.
+pub(super) fn read(connection: &Connection, since: Day) -> rusqlite::Result<UsageTable> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut usage = UsageTable::default();
+    let mut kept =
+        snapshot.prepare(&format!("SELECT {NUMBERS}, day, client, method FROM usage WHERE day >= ?"))?;
+    let mut kept = kept.query([since.0])?;
+    while let Some(row) = kept.next()? {
+        let method = method(row.get_ref(12)?.as_str()?);
+        let key = UsageKey { day: Day(row.get(10)?), client: row.get(11)?, method };
+        usage.add(key, &numbers(row)?);
+    }
+    let start = changes::moment(since.start());
+    add_captchas(&snapshot, &mut usage, "uploaded_at >= ?", start, false)?;
+    add_intents(&snapshot, &mut usage, "is_unknown AND at >= ?", start)?;
+    Ok(usage)
+}
+
+/// Adds the captchas that `condition` selects.
+fn add_captchas(
+    connection: &Connection,
+    usage: &mut UsageTable,
+    condition: &str,
+    bound: i64,
+    is_forgotten: bool,
+) -> rusqlite::Result<()> {
+    let mut captchas = connection.prepare_cached(&format!(
+        "SELECT client, method, uploaded_at, solved_at, state, price, report FROM captchas WHERE {condition}"
+    ))?;
+    let mut captchas = captchas.query([bound])?;
+    while let Some(row) = captchas.next()? {
+        let outline = Outline {
+            uploaded_at: moment(row.get(2)?),
+            solved_at: row.get::<_, Option<_>>(3)?.map(moment),
+            state: match row.get_ref(4)?.as_str()? {
+                "solved" => State::Solved,
+                "failed" => State::Failed,
+                _ => State::Open,
+            },
+            price: row.get_ref(5)?.as_str_or_null()?,
+            report: verdict(row.get_ref(6)?.as_str_or_null()?),
+            is_forgotten,
+        };
+        usage.add(key(row, outline.uploaded_at)?, &Usage::of(&outline));
+    }
+    Ok(())
+}
+
+/// Adds the intents that `condition` selects, as uploads whose fate is unknown.
+fn add_intents(
+    connection: &Connection,
+    usage: &mut UsageTable,
+    condition: &str,
+    bound: i64,
+) -> rusqlite::Result<()> {
+    let sql = format!("SELECT client, method, at FROM intents WHERE {condition}");
+    let mut intents = connection.prepare_cached(&sql)?;
+    let mut intents = intents.query([bound])?;
+    while let Some(row) = intents.next()? {
+        usage.add(key(row, moment(row.get(2)?))?, &Usage::of_unknown());
+    }
+    Ok(())
+}
+
+fn key(row: &Row<'_>, at: Timestamp) -> rusqlite::Result<UsageKey> {
+    Ok(UsageKey { day: Day::of(at), client: row.get(0)?, method: method(row.get_ref(1)?.as_str()?) })
+}
+
+/// Adds to what is kept under `key`.
+fn keep(connection: &Connection, key: &UsageKey, added: &Usage) -> rusqlite::Result<()> {
+    let place = params![key.day.0, key.client, key.method.label()];
+    let sql = format!("SELECT {NUMBERS} FROM usage WHERE day = ? AND client = ? AND method = ?");
+    let mut usage =
+        connection.prepare_cached(&sql)?.query_row(place, numbers).optional()?.unwrap_or_default();
+    usage.add(added);
+    let sql = format!(
+        "INSERT OR REPLACE INTO usage (day, client, method, {NUMBERS}) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        key.day.0,
+        key.client,
+        key.method.label(),
+        count(usage.uploads),
+        count(usage.solved),
+        count(usage.failed),
+        count(usage.unanswered),
+        count(usage.unknown),
+        count(usage.reported_good),
+        count(usage.reported_bad),
+        count(usage.priced),
+        usage.cost.to_string(),
+        usage.solve_times.to_stored(),
+    ])?;
+    Ok(())
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn numbers(row: &Row<'_>) -> rusqlite::Result<Usage> {
+    let number = |column| Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
+    Ok(Usage {
+        uploads: number(0)?,
+        solved: number(1)?,
+        failed: number(2)?,
+        unanswered: number(3)?,
+        unknown: number(4)?,
+        reported_good: number(5)?,
+        reported_bad: number(6)?,
+        priced: number(7)?,
+        cost: row.get_ref(8)?.as_str()?.parse().unwrap_or_default(),
+        solve_times: SolveTimes::from_stored(row.get_ref(9)?.as_str()?),
+    })
+}

@@ -1,0 +1,132 @@
+//! A store in one SQLite file: durable, with nothing else to run.
+//!
+//! One thread writes. All changes that have arrived when it looks share one transaction and one fsync, and each
+//! [`Store::commit`] returns after that fsync: the more uploads at once, the fewer fsyncs each costs.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `file` | opening: the lock, the checks, the file's settings |
+//! | `layout` | the tables, and how older ones become these |
+//! | `writer` | the thread: groups, and giving space back |
+//! | `changes` | what one change does |
+//! | `recovered` | what is read at the start |
+//! | `ledger` | usage |
+
+mod changes;
+mod file;
+mod layout;
+mod ledger;
+mod recovered;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::usage::USAGE_KEPT_DAYS;
+use super::{Change, Day, Recovered, Store, StoreError, UsageTable};
+use writer::{Job, Writer};
+
+/// Changes handed over and not yet taken into a group; whoever has one more waits for a place.
+pub const CHANGES_WAITING_MAX: usize = 4_096;
+
+/// How a file is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many days of usage stay.
+    pub usage_kept_days: u32,
+    /// The largest size of the file, in pages of 4,096 bytes; a change beyond it fails like one on a full disk.
+    pub pages_max: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { usage_kept_days: USAGE_KEPT_DAYS, pages_max: None }
+    }
+}
+
+/// Keeps changes in a file. The file is locked until this is dropped, or the process ends in any way.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens `path`, and makes it when it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`], each with the path: the directory is missing, another process has the file, it is read-only,
+    /// full, damaged, not ours, or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// Opens `path` as [`Self::open`] does, kept as `options` say.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let file = file::open(path, options)?;
+        let path = file.path.clone();
+        let (jobs, arrived) = mpsc::channel(CHANGES_WAITING_MAX);
+        let writer = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || Writer::new(file, options).run(arrived))
+            .map_err(|error| StoreError::CannotOpen { path: path.clone(), why: error.to_string() })?;
+        Ok(Self { path, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    /// Reads usage from a file that another process may have open, and write to, at the same time.
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be read.
+    pub fn read_usage(path: &Path, since: Day) -> Result<UsageTable, StoreError> {
+        let connection = file::open_to_read(path)?;
+        ledger::read(&connection, since).map_err(|error| file::cannot_open(path, &error))
+    }
+
+    /// Hands a job to the writer and waits until it is done.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        let ended = || StoreError::Failed("its thread has ended".to_owned());
+        let (done, result) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(ended)?;
+        jobs.send(job(done)).await.map_err(|_| ended())?;
+        result.await.map_err(|_| ended())?
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        Box::pin(self.ask(Job::Load))
+    }
+
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.ask(|done| Job::Commit { change, done }))
+    }
+
+    /// Reads through a connection of its own, so that no change waits for it.
+    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>> {
+        let path = self.path.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || Self::read_usage(&path, since));
+            read.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
+        })
+    }
+}
+
+/// What was handed over is still written; then the file is closed and its lock released.
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's thread had panicked");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is read at the start.
+
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
+
+use crate::clock::Timestamp;
+use crate::protocol::answer::{Answer, Solution};
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::Method;
+use crate::protocol::poll::Verdict;
+use crate::store::{CaptchaRecord, Intent, IntentId, Recovered};
+
+/// Everything kept so far; uploads without an outcome become unknown.
+pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("UPDATE intents SET is_unknown = 1 WHERE is_unknown = 0", [])?;
+    let recovered = Recovered {
+        captchas: rows(
+            &transaction,
+            "SELECT id, client, method, uploaded_at, solved_at, price, report, answer FROM captchas",
+            captcha,
+        )?,
+        unknown: rows(&transaction, "SELECT id, client, method, at FROM intents", intent)?,
+        pingbacks: rows(&transaction, "SELECT client, address FROM pingbacks", |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?,
+        budgets: transaction
+            .query_row("SELECT value FROM kept_values WHERE name = 'budgets'", [], |row| row.get(0))
+            .optional()?,
+    };
+    transaction.commit()?;
+    Ok(recovered)
+}
+
+/// A moment as a column keeps it.
+pub(super) fn moment(column: i64) -> Timestamp {
+    Timestamp(u64::try_from(column).unwrap_or(0))
+}
+
+/// A method as a column keeps it; one that this version does not know is [`Method::Other`].
+pub(super) fn method(column: &str) -> Method {
+    Method::from_label(column).unwrap_or(Method::Other)
+}
+
+/// A report as a column keeps it.
+pub(super) fn verdict(column: Option<&str>) -> Option<Verdict> {
+    match column? {
+        "good" => Some(Verdict::Good),
+        "bad" => Some(Verdict::Bad),
+        _ => None,
+    }
+}
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare(sql)?.query_map([], read)?.collect()
+}
+
+fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
+    let id = CaptchaId(row.get::<_, i64>(0)?.cast_unsigned());
+    let price = row.get(5)?;
+    let answer = row.get_ref(7)?.as_blob_or_null()?.and_then(|stored| {
+        let answer = Answer::from_stored(stored);
+        if answer.is_none() {
+            // Asking the upstream again costs a look; a damaged answer told to a client costs the captcha.
+            tracing::warn!(captcha = %id, "a stored answer is damaged; it is fetched anew");
+        }
+        answer
+    });
+    Ok(CaptchaRecord {
+        id,
+        client: row.get(1)?,
+        method: method(row.get_ref(2)?.as_str()?),
+        uploaded_at: moment(row.get(3)?),
+        solved_at: row.get::<_, Option<_>>(4)?.filter(|_| answer.is_some()).map(moment),
+        report: verdict(row.get_ref(6)?.as_str_or_null()?),
+        solution: answer.map(|answer| Solution { answer, price }),
+    })
+}
+
+fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
+    Ok(Intent {
+        id: IntentId(row.get::<_, i64>(0)?.cast_unsigned()),
+        client: row.get(1)?,
+        method: method(row.get_ref(2)?.as_str()?),
+        at: moment(row.get(3)?),
+    })
+}

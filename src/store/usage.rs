@@ -1,0 +1,228 @@
+//! Who used how much: a captcha that is forgotten stays as a count, by client, method and day.
+//!
+//! **Invariant.** A captcha is counted once: among those that are kept, or, once forgotten, in the usage that is kept.
+//! It belongs to the day of its upload.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use super::solve_times::SolveTimes;
+use crate::clock::Timestamp;
+use crate::protocol::answer::Answer;
+use crate::protocol::methods::Method;
+use crate::protocol::poll::Verdict;
+
+/// How many days usage is kept when nothing else is said.
+pub const USAGE_KEPT_DAYS: u32 = 400;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A day in UTC: days since 1970-01-01.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub u32);
+
+/// Whose usage, of what, when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsageKey {
+    pub day: Day,
+    /// The client's name.
+    pub client: String,
+    pub method: Method,
+}
+
+/// What happened to some captchas. What is neither solved, failed nor unanswered is open yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Uploads that the upstream accepted.
+    pub uploads: u64,
+    pub solved: u64,
+    /// Ended without an answer: unsolvable.
+    pub failed: u64,
+    /// Forgotten while still open.
+    pub unanswered: u64,
+    /// Uploads of which nobody knows whether they were accepted; not among `uploads`.
+    pub unknown: u64,
+    pub reported_good: u64,
+    pub reported_bad: u64,
+    /// Captchas whose price is known, and so is in `cost`.
+    pub priced: u64,
+    /// In USD.
+    pub cost: Decimal,
+    /// From upload to answer, of those solved.
+    pub solve_times: SolveTimes,
+}
+
+/// How far a captcha has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Open,
+    Solved,
+    Failed,
+}
+
+/// What of a captcha matters for usage.
+#[derive(Clone, Debug)]
+pub struct Outline<'a> {
+    pub uploaded_at: Timestamp,
+    pub solved_at: Option<Timestamp>,
+    pub state: State,
+    pub price: Option<&'a str>,
+    pub report: Option<Verdict>,
+    /// It will not change any more.
+    pub is_forgotten: bool,
+}
+
+/// Usage by day, client and method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageTable {
+    rows: BTreeMap<UsageKey, Usage>,
+}
+
+impl State {
+    #[must_use]
+    pub const fn of(answer: &Answer) -> Self {
+        if answer.is_failed() { Self::Failed } else { Self::Solved }
+    }
+}
+
+impl Day {
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        Self(u32::try_from(at.as_millis() / DAY_MS).unwrap_or(u32::MAX))
+    }
+
+    #[must_use]
+    pub const fn days_before(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(days))
+    }
+
+    /// Its first moment.
+    #[must_use]
+    pub const fn start(self) -> Timestamp {
+        Timestamp(self.0 as u64 * DAY_MS)
+    }
+}
+
+/// `YYYY-MM-DD`.
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = self.start().to_string();
+        f.write_str(moment.split_once('T').map_or(moment.as_str(), |(date, _)| date))
+    }
+}
+
+impl Usage {
+    /// One captcha's usage.
+    #[must_use]
+    pub fn of(captcha: &Outline<'_>) -> Self {
+        let mut usage = Self { uploads: 1, ..Self::default() };
+        match captcha.state {
+            State::Solved => {
+                usage.solved = 1;
+                if let Some(solved_at) = captcha.solved_at {
+                    usage.solve_times.add(solved_at.since(captcha.uploaded_at));
+                }
+            }
+            State::Failed => usage.failed = 1,
+            State::Open => usage.unanswered = captcha.is_forgotten.into(),
+        }
+        match captcha.report {
+            Some(Verdict::Good) => usage.reported_good = 1,
+            Some(Verdict::Bad) => usage.reported_bad = 1,
+            None => {}
+        }
+        if let Some(price) = captcha.price.and_then(|price| price.trim().parse().ok()) {
+            (usage.priced, usage.cost) = (1, price);
+        }
+        usage
+    }
+
+    /// The usage of an upload whose fate is unknown.
+    #[must_use]
+    pub fn of_unknown() -> Self {
+        Self { unknown: 1, ..Self::default() }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            uploads,
+            solved,
+            failed,
+            unanswered,
+            unknown,
+            reported_good,
+            reported_bad,
+            priced,
+            cost,
+            solve_times,
+        } = other;
+        self.uploads += uploads;
+        self.solved += solved;
+        self.failed += failed;
+        self.unanswered += unanswered;
+        self.unknown += unknown;
+        self.reported_good += reported_good;
+        self.reported_bad += reported_bad;
+        self.priced += priced;
+        self.cost = self.cost.checked_add(*cost).unwrap_or(Decimal::MAX);
+        self.solve_times.merge(solve_times);
+    }
+}
+
+impl UsageTable {
+    /// Adds to what is there under `key`.
+    pub fn add(&mut self, key: UsageKey, usage: &Usage) {
+        self.rows.entry(key).or_default().add(usage);
+    }
+
+    /// Days before `day` leave.
+    pub fn forget_before(&mut self, day: Day) {
+        self.rows.retain(|key, _| key.day >= day);
+    }
+
+    /// By day, then client, then method.
+    pub fn rows(&self) -> impl Iterator<Item = (&UsageKey, &Usage)> {
+        self.rows.iter()
+    }
+
+    /// Everything together.
+    #[must_use]
+    pub fn total(&self) -> Usage {
+        self.rows.values().fold(Usage::default(), |mut total, usage| {
+            total.add(usage);
+            total
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_utc() {
+        assert_eq!(Day::of(Timestamp(DAY_MS - 1)), Day(0));
+        assert_eq!(Day::of(Timestamp(DAY_MS)), Day(1));
+        assert_eq!(Day(20_000).to_string(), "2024-10-04");
+        assert_eq!(Day(20_000).days_before(400), Day(19_600));
+        assert_eq!(Day(20_000).start(), Timestamp(1_728_000_000_000));
+    }
+
+    #[test]
+    fn prices_add_up_exactly_and_one_that_is_no_number_is_not_known() {
+        let with_price = |price| Outline {
+            uploaded_at: Timestamp(0),
+            solved_at: Some(Timestamp(7_000)),
+            state: State::Solved,
+            price: Some(price),
+            report: None,
+            is_forgotten: false,
+        };
+        let mut usage = Usage::default();
+        for price in ["0.00299", "0.1", "0.2", "free"] {
+            usage.add(&Usage::of(&with_price(price)));
+        }
+        assert_eq!((usage.solved, usage.priced, usage.cost.to_string().as_str()), (4, 3, "0.30299"));
+    }
+}
