@@ -138,6 +138,7 @@ impl Account {
             reply
         });
         let reply = tokio::select! {
+            biased;
             reply = fetch => reply.ok().flatten().unwrap_or(Err(Failure::NoAnswer("the gateway is stopping"))),
             () = self.clock.sleep(WAIT_MAX) => Err(Failure::NoAnswer("the upstream does not answer")),
         };

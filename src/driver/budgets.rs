@@ -17,7 +17,7 @@ struct Saved {
 }
 
 /// The numbers that the settings give admission.
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     Limits {
         mode: config.budget.mode,
         batch_counts_as: config.upstream.batch_counts_as,
@@ -28,19 +28,19 @@ fn limits(config: &Config) -> Limits {
 
 /// Admission as it was before the restart. A store that knows captchas but no budgets has lost them: then all of the
 /// past counts as spent.
-pub(super) fn restore(config: &Config, recovered: &Recovered, now: Timestamp) -> Admission {
+pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, now: Timestamp) -> Admission {
     let saved = recovered.budgets.as_deref().map(serde_json::from_str::<Saved>);
     let is_first_start = recovered.captchas.is_empty() && recovered.unknown.is_empty();
     match saved {
         Some(Ok(saved)) => {
-            let mut admission = Admission::new(limits(config), Past::Saved(saved.admission), now);
+            let mut admission = Admission::new(limits, Past::Saved(saved.admission), now);
             if saved.key != fingerprint(config) {
                 tracing::info!("the account's key is another than before the restart");
                 admission.key_changed(now);
             }
             admission
         }
-        None if is_first_start => Admission::new(limits(config), Past::Fresh, now),
+        None if is_first_start => Admission::new(limits, Past::Fresh, now),
         lost => {
             if let Some(Err(error)) = lost {
                 tracing::error!(%error, "the stored budgets cannot be read");
@@ -48,7 +48,7 @@ pub(super) fn restore(config: &Config, recovered: &Recovered, now: Timestamp) ->
             tracing::warn!(
                 "the budgets of the block rules were lost: the past counts as spent, uploads wait a minute"
             );
-            Admission::new(limits(config), Past::Unknown, now)
+            Admission::new(limits, Past::Unknown, now)
         }
     }
 }

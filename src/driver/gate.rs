@@ -183,6 +183,12 @@ impl Gate {
         self.with(|admission, now| admission.budgets(now))
     }
 
+    /// Calls that were admitted and have not ended, and open captchas: both none when all is idle.
+    #[must_use]
+    pub fn at_work(&self) -> (usize, u32) {
+        self.with(|admission, _| (admission.in_flight(), admission.open_captchas()))
+    }
+
     /// An operator says that what was latched is mended: the next call is a probe.
     pub fn clear_latches(&self) {
         tracing::warn!("an operator cleared what was latched");

@@ -31,6 +31,7 @@ use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::fair_queue::{QueueLimit, QueueLimits};
+use crate::engine::limits::Limits;
 use crate::engine::polling::Timing;
 use crate::engine::refusal;
 use crate::metrics::{Metrics, UploadOutcome};
@@ -137,9 +138,24 @@ impl Driver {
         upstream: Arc<dyn Upstream>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
+        Self::start_with(budgets::limits(config), config, clock, store, upstream, metrics).await
+    }
+
+    /// [`Self::start`] with numbers of admission that no setting gives, for a simulation that shows what each is for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start_with(
+        limits: Limits,
+        config: &Config,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        upstream: Arc<dyn Upstream>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let recovered = store.load().await?;
         let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics)));
-        let admission = budgets::restore(config, &recovered, clock.now());
+        let admission = budgets::restore(config, limits, &recovered, clock.now());
         let gate = Arc::new(Gate::new(
             clock,
             upstream,
@@ -287,6 +303,7 @@ impl Driver {
                 return found;
             }
             tokio::select! {
+                biased;
                 _ = changes.changed() => {}
                 () = self.clock.sleep_until(deadline) => return found,
             }

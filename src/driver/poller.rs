@@ -101,6 +101,7 @@ impl Poller {
                 Timestamp::NEVER
             };
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.clock.sleep_until(next) => {}
             }

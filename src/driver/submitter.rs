@@ -122,6 +122,7 @@ impl Queue {
             tools.metrics.uploads_waiting(self.waiting.len());
             let next = next_turn.min(self.waiting.next_deadline().unwrap_or(Timestamp::NEVER));
             tokio::select! {
+                biased;
                 item = handed_over.recv(), if is_open => match item {
                     Some(item) => self.push(item),
                     None => is_open = false,

@@ -62,6 +62,7 @@ impl Tasks {
     pub async fn drain(&self, longest: Duration) {
         self.finite.close();
         tokio::select! {
+            biased;
             () = self.finite.wait() => {}
             () = self.clock.sleep(longest) => {
                 tracing::warn!(left = self.finite.len(), "tasks did not end in time");

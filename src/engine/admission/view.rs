@@ -53,6 +53,11 @@ impl Admission {
         self.state.waits.list(now)
     }
 
+    /// Open captchas, for each of which a look is kept until it has had its last.
+    pub const fn open_captchas(&self) -> u32 {
+        self.state.open_captchas
+    }
+
     /// Calls that have been admitted and not settled.
     pub fn in_flight(&self) -> usize {
         self.state.in_flight.len()
