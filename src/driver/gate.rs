@@ -98,6 +98,11 @@ impl Gate {
             self.settle(ticket, Ended::NotSent);
             return Err(UpstreamError::NotSent("the store is down".into()));
         }
+        // While that was being written, an answer to another call may have told us to wait.
+        if !self.with(|admission, _| admission.may_leave(&ticket)) {
+            self.settle(ticket, Ended::NotSent);
+            return Err(UpstreamError::NotSent("the upstream told us to wait".into()));
+        }
         let sent_at = self.clock.now();
         let reply = self.upstream.call(call).await;
         let took = self.clock.now().since(sent_at);

@@ -201,6 +201,12 @@ impl Admission {
         Ok(Ticket { id, call, key_number, observed })
     }
 
+    /// Whether an admitted call may still leave: not when an answer to another call has made us wait since. It is to be
+    /// settled as `NotSent` then.
+    pub fn may_leave(&self, ticket: &Ticket) -> bool {
+        !self.state.waits.overtakes(ticket.id, ticket.call)
+    }
+
     fn rules_refuse(&self, call: CallKind, now: Timestamp) -> Option<Refusal> {
         let spacing = self
             .state

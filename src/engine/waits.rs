@@ -161,6 +161,15 @@ impl Waits {
         refusal
     }
 
+    /// Whether a call that was admitted and has not left yet must stay: a wait that concerns it began since.
+    pub fn overtakes(&self, ticket: u64, call: CallKind) -> bool {
+        let began_since = |gate: &Gate| !gate.is_probe(ticket);
+        matches!(self.key, Key::Refused { .. })
+            || self.block.as_ref().is_some_and(|block| began_since(&block.gate))
+            || (call == CallKind::Upload
+                && [&self.no_slot, &self.zero_balance].into_iter().flatten().any(began_since))
+    }
+
     /// A call goes out that [`Self::check`] allowed: it is the probe of each wait that concerns it.
     pub fn sent(&mut self, ticket: u64, call: CallKind) {
         let upload = call == CallKind::Upload;

@@ -76,6 +76,29 @@ fn a_burst_of_no_slot_answers_is_one_wait() {
 }
 
 #[test]
+fn an_admitted_call_stays_when_a_wait_began_before_it_left_and_a_probe_leaves() {
+    for (answer, stops_looks) in [
+        (code(ErrorCode::NoSlotAvailable), false),
+        (code(ErrorCode::ZeroBalance), false),
+        (code(ErrorCode::Block1005), true),
+        (code(ErrorCode::KeyDoesNotExist), true),
+    ] {
+        let mut admission = fresh();
+        let first = admission.admit(CallKind::Upload, at(0)).unwrap();
+        let second = admission.admit(CallKind::Upload, at(SECOND)).unwrap();
+        let look = admission.admit(LOOK, at(SECOND)).unwrap();
+        assert!(admission.may_leave(&second) && admission.may_leave(&look));
+        admission.settle(first, answer.clone(), at(SECOND));
+        assert!(!admission.may_leave(&second));
+        assert_eq!(admission.may_leave(&look), !stops_looks, "{answer:?}");
+    }
+    let mut admission = fresh();
+    upload(&mut admission, code(ErrorCode::NoSlotAvailable), at(0));
+    let probe = admission.admit(CallKind::Upload, at(5 * SECOND)).unwrap();
+    assert!(admission.may_leave(&probe));
+}
+
+#[test]
 fn without_money_uploads_are_refused_from_memory_and_one_probe_goes_each_minute() {
     let mut admission = fresh();
     upload(&mut admission, code(ErrorCode::ZeroBalance), at(0));
