@@ -13,7 +13,7 @@ use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
 use crate::metrics::{CallOutcome, Metrics};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
 use crate::upstream::{Call, Upstream, UpstreamError};
 
 /// Longest time between two log lines about the same state.
@@ -92,9 +92,7 @@ impl Gate {
         let kind = call.kind();
         // On disk before the call goes out: after a crash, a call that nobody remembers could be one too many. A store
         // that is down stops all calls but looks, which fetch what was paid for.
-        let budgets = self.with(|admission, _| budgets::save(&self.key, admission));
-        let kept = self.keeper.commit(Change::Budgets(budgets)).await;
-        if kept.is_err() && !matches!(call, Call::Look(_)) {
+        if self.keep().await.is_err() && !matches!(call, Call::Look(_)) {
             self.settle(ticket, Ended::NotSent);
             return Err(UpstreamError::NotSent("the store is down".into()));
         }
@@ -122,8 +120,25 @@ impl Gate {
             }
         };
         self.metrics.call_ended(kind, end.outcome, took);
+        let was_confirmed = self.with(|admission, _| admission.key_is_confirmed());
+        let is_code = matches!(end.ended, Ended::Code(_));
         self.settle(ticket, end.ended);
+        // A wait that has just begun must be known after a crash, and that the key is good too: without it, the call
+        // would count as one with a wrong key.
+        if is_code || !was_confirmed {
+            // Logged where it failed; the next call keeps them.
+            let _ = self.keep().await;
+        }
         result
+    }
+
+    /// Makes the budgets durable as they are.
+    ///
+    /// # Errors
+    /// When the store does not take them.
+    pub async fn keep(&self) -> Result<(), StoreError> {
+        let budgets = self.with(|admission, _| budgets::save(&self.key, admission));
+        self.keeper.commit(Change::Budgets(budgets)).await
     }
 
     /// Settles a ticket whose call was never sent, or ended as told.

@@ -226,6 +226,8 @@ impl Driver {
     /// Lets the calls under way end and their outcomes be kept, at most for `longest`; then everything stops.
     pub async fn drain(&self, longest: std::time::Duration) {
         self.tasks.drain(longest).await;
+        // All calls have ended, so the next start finds the budgets as they are. Logged where it failed.
+        let _ = self.gate.keep().await;
     }
 
     /// Resolves when a part of the driver that should never end has ended: nothing can be relied on then.

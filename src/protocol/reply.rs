@@ -42,7 +42,7 @@ pub enum Batch {
     Pieces(Vec<Look>),
     /// One code for the whole call.
     Account(Code),
-    /// Pieces, but not as many as ids: nobody knows which is whose.
+    /// Pieces, but not as many as ids, or no text: nobody knows which is whose.
     Mismatch {
         pieces: usize,
     },
@@ -220,9 +220,12 @@ fn split_batch(text: &[u8], ids: usize) -> Batch {
         return Batch::Garbage;
     }
     let pieces: Vec<&[u8]> = text.split(|byte| *byte == b'|').collect();
-    // `OK|` before the pieces would shift each to its neighbour; a piece of a page is nobody's answer.
-    let is_strange = |piece: &&[u8]| piece.iter().any(|byte| byte.is_ascii_control() || *byte == b'<');
-    if pieces.len() != ids || pieces[0] == b"OK" || pieces.iter().any(is_strange) {
+    // Nothing in a batch shows that a piece is an answer, so noise or a page with the right number of bars would pass for
+    // some; and `OK|` before the pieces would shift each to its neighbour. Alone, an answer is known by the `OK|` before
+    // it.
+    let is_text = std::str::from_utf8(text)
+        .is_ok_and(|text| !text.chars().any(|symbol| symbol.is_control() || symbol == '<'));
+    if pieces.len() != ids || pieces[0] == b"OK" || !is_text {
         return Batch::Mismatch { pieces: pieces.len() };
     }
     Batch::Pieces(pieces.into_iter().map(look_of_piece).collect())

@@ -12,6 +12,12 @@ use crate::engine::waits::Wait;
 const LOOK_GAP_FACTOR_MAX: u32 = 8;
 
 impl Admission {
+    /// Whether a reply has shown that the key is good.
+    #[must_use]
+    pub const fn key_is_confirmed(&self) -> bool {
+        self.state.waits.key_is_good()
+    }
+
     /// The time to leave between two looks at one captcha: `interval` while the 1005 ledgers are at least half full
     /// beside their reserve, and up to eight times as long as they run low.
     pub fn look_gap(&self, interval: Duration, now: Timestamp) -> Duration {

@@ -135,6 +135,14 @@ fn a_price_is_read_in_every_form() {
 }
 
 #[test]
+fn noise_with_the_right_number_of_bars_is_no_batch_and_foreign_letters_are() {
+    for noise in [&b"\xe3\xa4|\x9a"[..], b"a\0|b", b"a|b\x1b["] {
+        assert!(matches!(read_batch(noise, 2), Batch::Mismatch { pieces: 2 }), "{noise:?}");
+    }
+    assert!(matches!(read_batch("\u{44f}\u{437}|b".as_bytes(), 2), Batch::Pieces(_)));
+}
+
+#[test]
 fn one_code_for_a_whole_batch_speaks_of_the_account() {
     for code in ["ERROR: 1005", "ERROR_KEY_DOES_NOT_EXIST", "IP_BANNED", "ERROR_NEW_ONE"] {
         assert!(matches!(read_batch(code.as_bytes(), 3), Batch::Account(_)), "{code}");

@@ -96,24 +96,6 @@ async fn the_file_stays_small_and_shrinks_when_what_filled_it_is_forgotten() {
     assert!(closed <= 1_200 * PAGE, "{closed} bytes, of which {smallest} in the file before it was closed");
 }
 
-/// How large the file gets in a long life: what is older than 16 minutes leaves twice a minute, at 100 captchas a second.
-#[tokio::test]
-#[ignore = "takes minutes; prints a size for the README"]
-async fn size_after_a_million_captchas() {
-    let place = Sqlite::default();
-    let store = place.open();
-    let mut largest = 0;
-    for round in 0..334_u64 {
-        fill(&*store, round, 3_000, 600).await;
-        commit_all(&*store, [forget((NOON + round * 60_000).saturating_sub(32 * 60_000))]).await;
-        largest = largest.max(bytes_of(&place.path()));
-    }
-    println!("largest {largest} bytes, last {} bytes", bytes_of(&place.path()));
-    commit_all(&*store, (0..200).map(|_| forget(NOON + 334 * 60_000))).await;
-    drop(store);
-    println!("all forgotten and closed: {} bytes", bytes_of(&place.path()));
-}
-
 /// Captchas of one round, with answers of `answer_bytes`.
 async fn fill(store: &dyn Store, round: u64, captchas: u64, answer_bytes: usize) {
     let (at, ids) = (NOON + round * 60_000, round * captchas..(round + 1) * captchas);
