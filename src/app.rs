@@ -206,6 +206,7 @@ fn serve_clients(
     let mut web = HttpServer::new(move || {
         WebApp::new().wrap(NormalizePath::trim()).configure(routes::clients(&server))
     })
+    .on_connect(routes::remember_peer)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_WITHIN)
     .shutdown_timeout(DRAIN_SECONDS)

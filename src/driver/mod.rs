@@ -11,6 +11,7 @@
 //! | `gate` | asks admission, calls, settles |
 //! | `budgets` | the budgets across a restart |
 //! | `keeper` | hands changes to the store |
+//! | `undelivered` | ids that their clients never read |
 //! | `tasks` | starts and ends all of it |
 
 pub mod account;
@@ -24,6 +25,7 @@ pub mod recovery;
 pub mod reports;
 pub mod submitter;
 pub mod tasks;
+pub mod undelivered;
 
 use std::sync::Arc;
 
@@ -49,6 +51,7 @@ use poller::Poller;
 use reports::Reports;
 use submitter::{Submitter, Tools};
 use tasks::Tasks;
+use undelivered::HungUp;
 
 /// Why an upload got no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,17 +252,37 @@ impl Driver {
         client: &Client,
         upload: Result<Upload, WrongCall>,
     ) -> Result<CaptchaId, Refusal> {
+        self.submit_while(client, upload, HungUp::default()).await
+    }
+
+    /// The same, for a client that can be seen to have gone: it loses its place in the queue, and an id that it did not
+    /// read waits for the same upload to come again.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it got no id.
+    pub async fn submit_while(
+        &self,
+        client: &Client,
+        upload: Result<Upload, WrongCall>,
+        hung_up: HungUp,
+    ) -> Result<CaptchaId, Refusal> {
         let arrived_at = self.clock.now();
         let upload = match upload {
             Ok(upload) => upload,
-            Err(wrong) => return Err(Refusal::Wrong(wrong)),
+            Err(wrong) => {
+                let refusal = Refusal::Wrong(wrong);
+                self.metrics.upload_refused(&client.name, refusal.reason());
+                return Err(refusal);
+            }
         };
         let method = upload.method;
         let result = if client.check_rate().is_err() {
             Err(Refusal::TooFast)
         } else {
             let deadline = arrived_at + self.upload_hold;
-            self.submitter.submit(Arc::clone(&client.name), client.weight, upload, arrived_at, deadline).await
+            self.submitter
+                .submit(Arc::clone(&client.name), client.weight, upload, hung_up, arrived_at, deadline)
+                .await
         };
         if let Err(refusal) = &result {
             self.metrics.upload_refused(&client.name, refusal.reason());

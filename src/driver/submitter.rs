@@ -12,6 +12,7 @@ use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::tasks::Tasks;
+use super::undelivered::{Attempt, HungUp, Sameness, Undelivered};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::Ticket;
 use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
@@ -39,13 +40,24 @@ type Answer = oneshot::Sender<Result<CaptchaId, Refusal>>;
 struct Waiting {
     upload: Arc<Upload>,
     arrived_at: Timestamp,
+    hung_up: HungUp,
+    /// Lives until the upload has ended, so that the same one can wait for it.
+    attempt: Attempt,
     answer: Answer,
+}
+
+impl Waiting {
+    /// Whether nobody is there any more to read what becomes of it.
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed() || self.hung_up.is_so()
+    }
 }
 
 /// Gives uploads their turn.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     inbox: mpsc::Sender<Item<Waiting>>,
+    undelivered: Undelivered,
 }
 
 /// What sending an upload needs.
@@ -73,7 +85,7 @@ impl Submitter {
             inbox: inbox.downgrade(),
         };
         tasks.spawn_endless(queue.run(handed_over));
-        Self { inbox }
+        Self { inbox, undelivered: Undelivered::default() }
     }
 
     /// Waits for a turn until `deadline`, then for the upstream's reply.
@@ -85,17 +97,24 @@ impl Submitter {
         client: Arc<str>,
         weight: u32,
         upload: Upload,
+        hung_up: HungUp,
         arrived_at: Timestamp,
         deadline: Timestamp,
     ) -> Result<CaptchaId, Refusal> {
+        let same = Sameness::of(&client, &upload);
+        if let Some(id) = self.undelivered.take(same).await {
+            tracing::info!(%client, captcha = %id, "the same upload again: its id had not been read");
+            return Ok(id);
+        }
         let (answer, told) = oneshot::channel();
+        let attempt = self.undelivered.begin(same, hung_up.clone());
         let item = Item {
             client,
             weight,
             priority: upload.priority,
             bytes: upload.size_bytes() as u64,
             deadline,
-            value: Waiting { upload: Arc::new(upload), arrived_at, answer },
+            value: Waiting { upload: Arc::new(upload), arrived_at, hung_up, attempt, answer },
         };
         self.inbox.send(item).await.map_err(|_| Refusal::Stopping)?;
         told.await.unwrap_or(Err(Refusal::Stopping))
@@ -143,7 +162,7 @@ impl Queue {
     /// Sends what may go. Returns when the next may.
     fn give_turns(&mut self) -> Timestamp {
         while let Some((key, item)) = self.waiting.peek() {
-            if item.value.answer.is_closed() {
+            if item.value.is_abandoned() {
                 self.waiting.remove(key);
                 continue;
             }
@@ -198,11 +217,15 @@ impl Tools {
     async fn send(&self, item: Item<Waiting>, ticket: Ticket, inbox: mpsc::WeakSender<Item<Waiting>>) {
         match self.send_once(&item, ticket).await {
             Sent::Told(told) => {
-                if let Err(Ok(id)) = item.value.answer.send(told) {
+                let Waiting { upload, arrived_at, hung_up, attempt, answer } = item.value;
+                if let (Ok(id), true) = (&told, hung_up.is_so()) {
+                    attempt.keep(*id);
+                }
+                if let Err(Ok(id)) = answer.send(told) {
+                    attempt.keep(id);
                     tracing::info!(captcha = %id, client = %item.client, "accepted after its client hung up");
-                    let method = item.value.upload.method;
-                    let took = self.clock.now().since(item.value.arrived_at);
-                    self.metrics.upload_ended(&item.client, method, UploadOutcome::Accepted, took);
+                    let took = self.clock.now().since(arrived_at);
+                    self.metrics.upload_ended(&item.client, upload.method, UploadOutcome::Accepted, took);
                 }
             }
             Sent::Again if self.clock.now() >= item.deadline => {

@@ -1,11 +1,15 @@
 //! in.php: uploads.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Server;
+use super::peer::Peer;
 use super::respond::Respond;
 use super::routes::parameters;
+use crate::driver::undelivered::HungUp;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use crate::protocol::submit::Upload;
 
@@ -22,7 +26,9 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     if form.word("method") == Some(b"get_server_errors") {
         return respond.page(&upload_errors(), "text/plain; charset=UTF-8");
     }
-    match server.driver.submit(client, Upload::check(form)).await {
+    let hung_up = call.conn_data::<Arc<Peer>>().map(Arc::clone);
+    let hung_up = hung_up.map_or_else(HungUp::default, |peer| HungUp::new(move || peer.has_gone()));
+    match server.driver.submit_while(client, Upload::check(form), hung_up).await {
         Ok(id) => respond.accepted(id),
         Err(refusal) => respond.refused(refusal),
     }

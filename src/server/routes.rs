@@ -1,13 +1,16 @@
 //! Every path, and the limits of what is taken.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
 use actix_web::rt::time::timeout;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use bytes::Bytes;
 
+use super::peer::Peer;
 use super::respond::Respond;
 use super::{Server, admin, in_php, load_php, res_php};
 use crate::protocol::errors::ErrorCode;
@@ -42,6 +45,13 @@ pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> 
                     .route(web::post().to(load_php::answer)),
             )
             .default_service(web::route().to(admin::nothing_here));
+    }
+}
+
+/// Remembers who is at the other end of a connection to the client listeners.
+pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
+    if let Some(peer) = Peer::of(connection) {
+        data.insert(Arc::new(peer));
     }
 }
 

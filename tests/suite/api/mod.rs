@@ -5,6 +5,7 @@ mod admin;
 mod batches;
 mod command_line;
 mod encodings;
+mod hang_ups;
 mod https;
 mod in_php_codes;
 mod logs;

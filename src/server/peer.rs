@@ -1,0 +1,43 @@
+//! Whether the client at the other end of a connection is still there.
+//!
+//! The web server notices a reset, but not that a client closed its side, which is what most libraries do when they give
+//! a call up.
+
+use std::any::Any;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream as Connection;
+
+/// First byte of a TLS alert: the other side says goodbye before it closes.
+const TLS_ALERT: u8 = 21;
+
+/// A second hold on a client's connection, to look at it and never to read from it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    socket: TcpStream,
+    is_tls: bool,
+}
+
+impl Peer {
+    /// The client of a new connection; none when the system has no more file descriptors to give.
+    pub fn of(connection: &dyn Any) -> Option<Self> {
+        let (socket, is_tls) = match connection.downcast_ref::<Connection>() {
+            Some(plain) => (plain, false),
+            None => (connection.downcast_ref::<TlsStream<Connection>>()?.get_ref().0, true),
+        };
+        let socket = socket.as_fd().try_clone_to_owned().ok()?;
+        Some(Self { socket: socket.into(), is_tls })
+    }
+
+    /// Whether it has closed or reset the connection. What it sent beyond the call at hand is left where it is.
+    pub fn has_gone(&self) -> bool {
+        let mut next = [0];
+        match self.socket.peek(&mut next) {
+            Ok(0) => true,
+            Ok(_) => self.is_tls && next[0] == TLS_ALERT,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
