@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
-use crate::engine::polling::LIFETIME;
+use crate::engine::captcha::LIFETIME;
 use crate::protocol::answer::Solution;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;

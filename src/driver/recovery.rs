@@ -7,7 +7,7 @@ use super::answers::Answers;
 use super::keeper::Keeper;
 use super::poller::Poller;
 use crate::clock::{Clock, Timestamp};
-use crate::engine::polling::LIFETIME;
+use crate::engine::captcha::LIFETIME;
 use crate::store::{Change, Recovered};
 
 /// How long after its 15 minutes a captcha is still kept.

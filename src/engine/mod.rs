@@ -6,6 +6,7 @@
 //! - [`waits`]: what the upstream's last answers forbid: no slot, zero balance, a block, a refused key.
 //! - [`admission`]: all of them say yes, or none is spent.
 //! - [`fair_queue`]: whose upload is next.
+//! - [`captcha`]: one captcha's life, and what looks teach about it.
 //! - [`polling`]: which captchas are looked at when, and together with which.
 //!
 //! Nothing here reads a clock, draws a random number, logs or waits: `now` is the last argument, and whoever asks is
@@ -14,6 +15,7 @@
 pub mod admission;
 pub mod block_rules;
 pub mod budget;
+pub mod captcha;
 pub mod fair_queue;
 pub mod ledger;
 pub mod limits;

@@ -1,7 +1,7 @@
 //! When which captcha is looked at, and with which others.
 //!
-//! A captcha's life here: `Due -> InFlight -> Due | Ended`, from the moment the upstream accepted it until its answer is
-//! known or its 15 minutes are over.
+//! A captcha here is due, or in flight, until its answer is known or its 15 minutes are over; what looks teach about it
+//! is [`super::captcha`]'s.
 //!
 //! Invariants, each with a test:
 //! - No look starts before the method's documented minimum after the upload, nor within `interval` of the *reply* to the
@@ -16,25 +16,16 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
 use crate::clock::Timestamp;
-use crate::protocol::answer::{Answer, Solution};
-use crate::protocol::errors::{Code, Reaction};
+use crate::protocol::answer::Solution;
+use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::methods::{FirstLook, Look as LookKind, Method};
+use crate::protocol::methods::{FirstLook, Method};
 use crate::protocol::reply::{Batch, Look};
 
-/// How long the upstream keeps an answer, from the upload on (2016: "about 15 minutes").
-pub const LIFETIME: Duration = Duration::from_mins(15);
-/// How long before the end of [`LIFETIME`] the last look is made.
-pub const LAST_LOOK_BEFORE_END: Duration = Duration::from_secs(10);
 /// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
 pub const BATCH_SIZE_AT_START: usize = 12;
-/// How often a code that we do not understand must come in a row before it counts as the captcha's end.
-const STRANGE_CODES_MAX: u8 = 3;
-/// Batches in a row that brought nothing before their captchas are looked at in halves.
-const EMPTY_BATCHES_MAX: u8 = 2;
-/// How many more looks a solved captcha gets for the price that its client asks for.
-const PRICE_LOOKS_MAX: u8 = 3;
 /// Steps of the grid between two looks at one captcha. They come to a little more than `interval`, see
 /// [`GRID_SLACK_PARTS`].
 const GRID_STEPS: u32 = 6;
@@ -114,47 +105,12 @@ pub enum Effect {
     Expired,
 }
 
-#[derive(Debug)]
-struct Open {
-    method: Method,
-    uploaded_at: Timestamp,
-    /// Most captchas in a batch with this one; halves on each mismatch.
-    batch_max: usize,
-    wants_price: bool,
-    /// Only the price is missing.
-    is_solved: bool,
-    price_looks: u8,
-    strange_codes: u8,
-    /// Batches in a row that brought nothing.
-    empty_batches: u8,
-}
-
-impl Open {
-    fn ends_at(&self) -> Timestamp {
-        self.uploaded_at + LIFETIME
-    }
-
-    /// Whether a look now is its last.
-    fn ends_soon(&self, now: Timestamp) -> bool {
-        now + LAST_LOOK_BEFORE_END >= self.ends_at()
-    }
-
-    fn form(&self) -> LookForm {
-        match self.method.look() {
-            _ if self.wants_price => LookForm::Price,
-            LookKind::Alone => LookForm::Json,
-            LookKind::Batch if self.batch_max <= 1 => LookForm::Plain,
-            LookKind::Batch => LookForm::Batch,
-        }
-    }
-}
-
 /// The open captchas and their looks.
 #[derive(Debug)]
 pub struct Polling {
     timing: Timing,
     batch_size: usize,
-    open: HashMap<CaptchaId, Open>,
+    open: HashMap<CaptchaId, Captcha>,
     /// Captchas by the moment at which they are due, which is on the grid.
     due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
 }
@@ -175,17 +131,7 @@ impl Polling {
         uploaded_at: Timestamp,
         looked_at: Option<Timestamp>,
     ) {
-        let captcha = Open {
-            method,
-            uploaded_at,
-            batch_max: usize::MAX,
-            wants_price: false,
-            is_solved: false,
-            price_looks: 0,
-            strange_codes: 0,
-            empty_batches: 0,
-        };
-        self.open.insert(id, captcha);
+        self.open.insert(id, Captcha::new(method, uploaded_at));
         let first = uploaded_at + self.timing.first_look_of(method);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
         self.schedule(id, earliest, earliest);
@@ -205,8 +151,7 @@ impl Polling {
             self.open(id, method, uploaded_at, Some(now));
         }
         if let Some(captcha) = self.open.get_mut(&id) {
-            captcha.wants_price = true;
-            captcha.is_solved |= is_solved;
+            captcha.want_price(is_solved);
         }
     }
 
@@ -252,7 +197,7 @@ impl Polling {
                 continue;
             };
             if now >= captcha.ends_at() {
-                over.push((id, if captcha.is_solved { Effect::Priced(None) } else { Effect::Expired }));
+                over.push((id, captcha.end()));
                 self.open.remove(&id);
                 continue;
             }
@@ -263,12 +208,12 @@ impl Polling {
             }
             // A last look is paid from the reserve of its own captchas, so it is not shared with others.
             let is_last = captcha.ends_soon(now);
-            if !batch.is_empty() && (batch.len() >= captcha.batch_max || is_last != batch_is_last) {
+            if !batch.is_empty() && (batch.len() >= captcha.batch_max() || is_last != batch_is_last) {
                 calls.push(call_of(std::mem::take(&mut batch)));
                 batch_max = self.batch_size;
             }
             batch_is_last = is_last;
-            batch_max = batch_max.min(captcha.batch_max);
+            batch_max = batch_max.min(captcha.batch_max());
             batch.push(id);
             if batch.len() >= batch_max {
                 calls.push(call_of(std::mem::take(&mut batch)));
@@ -306,15 +251,14 @@ impl Polling {
         match looked {
             Looked::One(look) => {
                 let id = call.ids[0];
-                effects.extend(self.take(id, look).map(|effect| (id, effect)));
+                effects.extend(self.learn(id, |captcha| captcha.learn(look)));
             }
             Looked::Many(Batch::Pieces(looks)) => {
                 for (id, look) in call.ids.iter().zip(looks) {
                     if let Some(captcha) = self.open.get_mut(id) {
-                        captcha.batch_max = usize::MAX;
-                        captcha.empty_batches = 0;
+                        captcha.matched();
                     }
-                    effects.extend(self.take(*id, look).map(|effect| (*id, effect)));
+                    effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
                 }
                 if call.is_full {
                     self.batch_size = (self.batch_size + 1).min(self.timing.max_ids);
@@ -324,7 +268,7 @@ impl Polling {
             Looked::Many(Batch::Account(Code::Known(_))) => {}
             Looked::Many(Batch::Account(Code::Unknown(_)) | Batch::Garbage) | Looked::Failed => {
                 for id in &call.ids {
-                    effects.extend(self.take_nothing(*id, call.ids.len()).map(|effect| (*id, effect)));
+                    effects.extend(self.learn(*id, |captcha| captcha.learn_nothing(call.ids.len())));
                 }
             }
         }
@@ -336,60 +280,28 @@ impl Polling {
     }
 
     fn halve(&mut self, ids: &[CaptchaId]) {
-        let half = (ids.len() / 2).max(1);
         self.batch_size = (self.batch_size / 2).max(2).min(self.timing.max_ids);
         for id in ids {
             if let Some(captcha) = self.open.get_mut(id) {
-                captcha.batch_max = half;
+                captcha.mismatched(ids.len());
             }
         }
     }
 
-    /// A call brought nothing for a captcha. One id that the upstream stumbles over must not hide the answers of the
-    /// others for ever: after some such batches in a row they are looked at in halves, down to alone.
-    fn take_nothing(&mut self, id: CaptchaId, batch: usize) -> Option<Effect> {
-        let captcha = self.open.get_mut(&id)?;
-        if captcha.is_solved {
-            return self.take(id, Look::Garbage);
-        }
-        captcha.empty_batches += 1;
-        if captcha.empty_batches >= EMPTY_BATCHES_MAX {
-            captcha.empty_batches = 0;
-            captcha.batch_max = (batch / 2).max(1);
-        }
-        None
-    }
-
-    /// Applies what a look showed of one captcha. It leaves `open` when nothing more is to be learned.
-    fn take(&mut self, id: CaptchaId, look: Look) -> Option<Effect> {
-        let captcha = self.open.get_mut(&id)?;
-        if captcha.is_solved {
-            let price = if let Look::Solved(solution) = look { solution.price } else { None };
-            captcha.price_looks += 1;
-            if price.is_none() && captcha.price_looks < PRICE_LOOKS_MAX {
-                return None;
+    /// Lets a captcha learn. It leaves `open` when that was the last.
+    fn learn(
+        &mut self,
+        id: CaptchaId,
+        learn: impl FnOnce(&mut Captcha) -> Learned,
+    ) -> Option<(CaptchaId, Effect)> {
+        match learn(self.open.get_mut(&id)?) {
+            Learned::Nothing => None,
+            Learned::More(effect) => Some((id, effect)),
+            Learned::Last(effect) => {
+                self.open.remove(&id);
+                Some((id, effect))
             }
-            self.open.remove(&id);
-            return Some(Effect::Priced(price));
         }
-        let solution = match look {
-            Look::Solved(solution) => solution,
-            Look::NotReady => {
-                captcha.strange_codes = 0;
-                return None;
-            }
-            Look::Garbage => {
-                captcha.batch_max = 1;
-                return None;
-            }
-            Look::Code(code) => captcha.take_code(code)?,
-        };
-        captcha.is_solved = true;
-        let is_complete = solution.answer.is_failed() || solution.price.is_some() || !captcha.wants_price;
-        if is_complete {
-            self.open.remove(&id);
-        }
-        Some(Effect::Solved(solution))
     }
 
     /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look that would come too late is made
@@ -406,23 +318,6 @@ impl Polling {
         };
         let due = grid_after(at, self.timing.grid());
         self.due.entry(due).or_default().push_back(id);
-    }
-}
-
-impl Open {
-    fn take_code(&mut self, code: Code) -> Option<Solution> {
-        match code.reaction() {
-            Reaction::EndCaptcha => Some(Answer::Failed(code).into()),
-            // Not of this captcha but of the account or our address: admission has heard of it.
-            Reaction::WaitForSlot
-            | Reaction::WaitForBalance
-            | Reaction::WaitOutBlock(_)
-            | Reaction::StopCalling => None,
-            Reaction::PollAgain | Reaction::FixCall => {
-                self.strange_codes += 1;
-                (self.strange_codes >= STRANGE_CODES_MAX).then(|| Answer::Failed(code).into())
-            }
-        }
     }
 }
 

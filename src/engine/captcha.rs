@@ -1,0 +1,186 @@
+//! One captcha's life, from the moment the upstream accepted it.
+//!
+//! ```text
+//! Open -solved, failed-> Solved -nobody wants its price-> Over
+//! Open -strange code three times in a row-> Solved        Solved -priced, or looked at for it three times-> Over
+//! Open, Solved -its 15 minutes have passed-> Over
+//! ```
+//! What a look shows is taken here; when the next one comes, and with which others, is [`super::polling`]'s.
+
+use std::time::Duration;
+
+use super::polling::{Effect, LookForm};
+use crate::clock::Timestamp;
+use crate::protocol::answer::{Answer, Solution};
+use crate::protocol::errors::{Code, Reaction};
+use crate::protocol::methods::{Look as LookKind, Method};
+use crate::protocol::reply::Look;
+
+/// How long the upstream keeps an answer, from the upload on (2016: "about 15 minutes").
+pub const LIFETIME: Duration = Duration::from_mins(15);
+/// How long before the end of [`LIFETIME`] the last look is made.
+pub const LAST_LOOK_BEFORE_END: Duration = Duration::from_secs(10);
+/// How often a code that we do not understand must come in a row before it counts as the captcha's end.
+const STRANGE_CODES_MAX: u8 = 3;
+/// Batches in a row that brought nothing before their captchas are looked at in halves.
+const EMPTY_BATCHES_MAX: u8 = 2;
+/// How many more looks a solved captcha gets for the price that its client asks for.
+const PRICE_LOOKS_MAX: u8 = 3;
+
+/// A captcha that is looked at.
+#[derive(Debug)]
+pub struct Captcha {
+    method: Method,
+    uploaded_at: Timestamp,
+    /// Most captchas in a batch with this one; halves on each mismatch.
+    batch_max: usize,
+    wants_price: bool,
+    /// Only the price is missing.
+    is_solved: bool,
+    price_looks: u8,
+    strange_codes: u8,
+    /// Batches in a row that brought nothing.
+    empty_batches: u8,
+}
+
+/// What a look taught about a captcha.
+#[derive(Debug)]
+pub enum Learned {
+    Nothing,
+    /// And there is more to be learned.
+    More(Effect),
+    /// And it was the last.
+    Last(Effect),
+}
+
+impl Captcha {
+    #[must_use]
+    pub const fn new(method: Method, uploaded_at: Timestamp) -> Self {
+        Self {
+            method,
+            uploaded_at,
+            batch_max: usize::MAX,
+            wants_price: false,
+            is_solved: false,
+            price_looks: 0,
+            strange_codes: 0,
+            empty_batches: 0,
+        }
+    }
+
+    /// When the upstream forgets it.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.uploaded_at + LIFETIME
+    }
+
+    /// Whether a look now is its last.
+    #[must_use]
+    pub fn ends_soon(&self, now: Timestamp) -> bool {
+        now + LAST_LOOK_BEFORE_END >= self.ends_at()
+    }
+
+    /// What its end without a further look means.
+    #[must_use]
+    pub const fn end(&self) -> Effect {
+        if self.is_solved { Effect::Priced(None) } else { Effect::Expired }
+    }
+
+    /// How it is looked at next.
+    #[must_use]
+    pub const fn form(&self) -> LookForm {
+        match self.method.look() {
+            _ if self.wants_price => LookForm::Price,
+            LookKind::Alone => LookForm::Json,
+            LookKind::Batch if self.batch_max <= 1 => LookForm::Plain,
+            LookKind::Batch => LookForm::Batch,
+        }
+    }
+
+    /// Most captchas in a batch with this one.
+    #[must_use]
+    pub const fn batch_max(&self) -> usize {
+        self.batch_max
+    }
+
+    /// Its client asked for the price; the answer itself may be known already.
+    pub const fn want_price(&mut self, is_solved: bool) {
+        self.wants_price = true;
+        self.is_solved |= is_solved;
+    }
+
+    /// A batch of `size` with it came back with another number of pieces.
+    pub fn mismatched(&mut self, size: usize) {
+        self.batch_max = (size / 2).max(1);
+    }
+
+    /// A batch with it came back whole.
+    pub const fn matched(&mut self) {
+        self.batch_max = usize::MAX;
+        self.empty_batches = 0;
+    }
+
+    /// A call with it, of `size` captchas, brought nothing. One id that the upstream stumbles over must not hide the
+    /// answers of the others for ever: after some such batches in a row they are looked at in halves, down to alone.
+    pub fn learn_nothing(&mut self, size: usize) -> Learned {
+        if self.is_solved {
+            return self.learn(Look::Garbage);
+        }
+        self.empty_batches += 1;
+        if self.empty_batches >= EMPTY_BATCHES_MAX {
+            self.empty_batches = 0;
+            self.mismatched(size);
+        }
+        Learned::Nothing
+    }
+
+    /// Takes what a look showed.
+    pub fn learn(&mut self, look: Look) -> Learned {
+        if self.is_solved {
+            return self.learn_price(look);
+        }
+        let solution = match look {
+            Look::Solved(solution) => solution,
+            Look::NotReady => {
+                self.strange_codes = 0;
+                return Learned::Nothing;
+            }
+            Look::Garbage => {
+                self.batch_max = 1;
+                return Learned::Nothing;
+            }
+            Look::Code(code) => match self.learn_code(code) {
+                Some(solution) => solution,
+                None => return Learned::Nothing,
+            },
+        };
+        self.is_solved = true;
+        let is_complete = solution.answer.is_failed() || solution.price.is_some() || !self.wants_price;
+        let solved = Effect::Solved(solution);
+        if is_complete { Learned::Last(solved) } else { Learned::More(solved) }
+    }
+
+    fn learn_price(&mut self, look: Look) -> Learned {
+        let price = if let Look::Solved(solution) = look { solution.price } else { None };
+        self.price_looks += 1;
+        if price.is_none() && self.price_looks < PRICE_LOOKS_MAX {
+            return Learned::Nothing;
+        }
+        Learned::Last(Effect::Priced(price))
+    }
+
+    fn learn_code(&mut self, code: Code) -> Option<Solution> {
+        match code.reaction() {
+            Reaction::EndCaptcha => Some(Answer::Failed(code).into()),
+            // Not of this captcha but of the account or our address: admission has heard of it.
+            Reaction::WaitForSlot
+            | Reaction::WaitForBalance
+            | Reaction::WaitOutBlock(_)
+            | Reaction::StopCalling => None,
+            Reaction::PollAgain | Reaction::FixCall => {
+                self.strange_codes += 1;
+                (self.strange_codes >= STRANGE_CODES_MAX).then(|| Answer::Failed(code).into())
+            }
+        }
+    }
+}
