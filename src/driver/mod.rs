@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod pingbacks;
 pub mod poller;
 pub mod recovery;
+pub mod refusal;
 pub mod reports;
 pub mod submitter;
 pub mod tasks;
@@ -32,12 +33,10 @@ use std::sync::Arc;
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::engine::fair_queue::{QueueLimit, QueueLimits};
+use crate::engine::fair_queue::QueueLimits;
 use crate::engine::limits::Limits;
 use crate::engine::polling::Timing;
-use crate::engine::refusal;
 use crate::metrics::{Metrics, UploadOutcome};
-use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::submit::{Upload, WrongCall};
 use crate::store::{Store, StoreError};
@@ -48,69 +47,11 @@ use gate::Gate;
 use keeper::Keeper;
 use pingbacks::Pingbacks;
 use poller::Poller;
+pub use refusal::Refusal;
 use reports::Reports;
 use submitter::{Submitter, Tools};
 use tasks::Tasks;
 use undelivered::HungUp;
-
-/// Why an upload got no id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Wrong by every reading of the documentation; no upstream call.
-    Wrong(WrongCall),
-    /// The upstream's own code, and its explanation.
-    Upstream {
-        code: Code,
-        text: Option<String>,
-    },
-    /// Its turn did not come in time, for this reason.
-    NotNow(refusal::Refusal),
-    /// Its turn did not come in time, because of those before it.
-    NotInTime,
-    QueueFull(QueueLimit),
-    /// The upstream refuses connections.
-    Unreachable,
-    /// The client uploads faster than its `rate`.
-    TooFast,
-    /// Sent, and no reply that could be read: it may have been taken.
-    Unknown,
-    /// What cannot be remembered is not bought.
-    StoreDown,
-    Stopping,
-}
-
-impl Refusal {
-    /// The reason as a metric's label: one of a closed list.
-    const fn reason(&self) -> &'static str {
-        match self {
-            Self::Wrong(_) => "wrong",
-            Self::Upstream { .. } => "upstream",
-            Self::NotNow(refusal) => refusal.why.label(),
-            Self::NotInTime => "not_in_time",
-            Self::QueueFull(_) => "queue_full",
-            Self::Unreachable => "unreachable",
-            Self::TooFast => "rate",
-            Self::Unknown => "unknown",
-            Self::StoreDown => "store_down",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    fn outcome(&self) -> UploadOutcome {
-        match self {
-            Self::Wrong(_) => UploadOutcome::RefusedHere,
-            Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
-            Self::NotNow(_)
-            | Self::NotInTime
-            | Self::Unreachable
-            | Self::QueueFull(_)
-            | Self::TooFast
-            | Self::Stopping => UploadOutcome::NotInTime,
-            Self::Unknown => UploadOutcome::Unknown,
-            Self::StoreDown => UploadOutcome::StoreDown,
-        }
-    }
-}
 
 /// Everything that the server can ask for.
 #[derive(Debug)]

@@ -1,0 +1,66 @@
+//! Why an upload got no id.
+
+use crate::engine::QueueLimit;
+use crate::engine::refusal;
+use crate::metrics::UploadOutcome;
+use crate::protocol::errors::Code;
+use crate::protocol::submit::WrongCall;
+
+/// Why an upload got no id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Wrong by every reading of the documentation; no upstream call.
+    Wrong(WrongCall),
+    /// The upstream's own code, and its explanation.
+    Upstream {
+        code: Code,
+        text: Option<String>,
+    },
+    /// Its turn did not come in time, for this reason.
+    NotNow(refusal::Refusal),
+    /// Its turn did not come in time, because of those before it.
+    NotInTime,
+    QueueFull(QueueLimit),
+    /// The upstream refuses connections.
+    Unreachable,
+    /// The client uploads faster than its `rate`.
+    TooFast,
+    /// Sent, and no reply that could be read: it may have been taken.
+    Unknown,
+    /// What cannot be remembered is not bought.
+    StoreDown,
+    Stopping,
+}
+
+impl Refusal {
+    /// The reason as a metric's label: one of a closed list.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "wrong",
+            Self::Upstream { .. } => "upstream",
+            Self::NotNow(refusal) => refusal.why.label(),
+            Self::NotInTime => "not_in_time",
+            Self::QueueFull(_) => "queue_full",
+            Self::Unreachable => "unreachable",
+            Self::TooFast => "rate",
+            Self::Unknown => "unknown",
+            Self::StoreDown => "store_down",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    pub(super) fn outcome(&self) -> UploadOutcome {
+        match self {
+            Self::Wrong(_) => UploadOutcome::RefusedHere,
+            Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
+            Self::NotNow(_)
+            | Self::NotInTime
+            | Self::Unreachable
+            | Self::QueueFull(_)
+            | Self::TooFast
+            | Self::Stopping => UploadOutcome::NotInTime,
+            Self::Unknown => UploadOutcome::Unknown,
+            Self::StoreDown => UploadOutcome::StoreDown,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The values of labels: what can happen, as closed lists, so that no text or id becomes a label.
+
+/// How an upload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UploadOutcome {
+    Accepted,
+    /// Wrong by every reading of the documentation; no upstream call.
+    RefusedHere,
+    /// The upstream's own code was passed on.
+    RefusedUpstream,
+    /// Its turn did not come in time.
+    NotInTime,
+    /// Sent, and no reply that could be read.
+    Unknown,
+    /// The store could not remember it.
+    StoreDown,
+}
+
+impl UploadOutcome {
+    #[must_use]
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::RefusedHere => "refused_here",
+            Self::RefusedUpstream => "refused_upstream",
+            Self::NotInTime => "not_in_time",
+            Self::Unknown => "unknown",
+            Self::StoreDown => "store_down",
+        }
+    }
+}
+
+/// How a captcha ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CaptchaOutcome {
+    Solved,
+    Failed,
+    Expired,
+}
+
+impl CaptchaOutcome {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Solved => "solved",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What a client's poll was told about one captcha.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PollOutcome {
+    Answer,
+    NotReady,
+    /// The captcha ended without an answer.
+    Failed,
+    /// An id that is malformed, foreign, unknown or too old.
+    WrongId,
+}
+
+impl PollOutcome {
+    pub(super) const ALL: [Self; 4] = [Self::Answer, Self::NotReady, Self::Failed, Self::WrongId];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::NotReady => "not_ready",
+            Self::Failed => "failed",
+            Self::WrongId => "wrong_id",
+        }
+    }
+}
+
+/// How a call to the upstream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// Carried out.
+    Done,
+    /// One code for the whole call.
+    Code,
+    /// A batch with another number of pieces than ids.
+    Mismatch,
+    /// A body that is neither an answer nor a code.
+    Garbage,
+    /// A status other than 200.
+    Status,
+    NotSent,
+    Lost,
+}
+
+impl CallOutcome {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Code => "code",
+            Self::Mismatch => "mismatch",
+            Self::Garbage => "garbage",
+            Self::Status => "status",
+            Self::NotSent => "not_sent",
+            Self::Lost => "lost",
+        }
+    }
+}
