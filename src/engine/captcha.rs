@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use super::polling::{Effect, LookForm};
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, Reaction};
@@ -26,6 +25,30 @@ const STRANGE_CODES_MAX: u8 = 3;
 const EMPTY_BATCHES_MAX: u8 = 2;
 /// How many more looks a solved captcha gets for the price that its client asks for.
 const PRICE_LOOKS_MAX: u8 = 3;
+
+/// How a look is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LookForm {
+    /// Several ids, plain.
+    Batch,
+    /// One id, plain: a method whose looks are batched, looked at alone.
+    Plain,
+    /// One id with `json=1`: the whole reply is kept.
+    Json,
+    /// One id with `get2` and `json=1`: the client wants the price.
+    Price,
+}
+
+/// What a call brought to light about a captcha.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The answer is known; it is the captcha's last, except for its price.
+    Solved(Solution),
+    /// The price that the client asked for, or that the upstream does not tell it.
+    Priced(Option<String>),
+    /// The 15 minutes are over without an answer.
+    Expired,
+}
 
 /// A captcha that is looked at.
 #[derive(Debug)]

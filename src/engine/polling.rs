@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
+pub use super::captcha::{Effect, LookForm};
 use crate::clock::Timestamp;
-use crate::protocol::answer::Solution;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::{FirstLook, Method};
@@ -61,19 +61,6 @@ impl Timing {
     }
 }
 
-/// How a look is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LookForm {
-    /// Several ids, plain.
-    Batch,
-    /// One id, plain: a method whose looks are batched, looked at alone.
-    Plain,
-    /// One id with `json=1`: the whole reply is kept.
-    Json,
-    /// One id with `get2` and `json=1`: the client wants the price.
-    Price,
-}
-
 /// One call to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookCall {
@@ -92,17 +79,6 @@ pub enum Looked {
     Many(Batch),
     /// No reply that could be read.
     Failed,
-}
-
-/// What a call brought to light about a captcha.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// The answer is known; it is the captcha's last, except for its price.
-    Solved(Solution),
-    /// The price that the client asked for, or that the upstream does not tell it.
-    Priced(Option<String>),
-    /// The 15 minutes are over without an answer.
-    Expired,
 }
 
 /// The open captchas and their looks.

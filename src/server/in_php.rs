@@ -6,9 +6,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Server;
+use super::call::parameters;
 use super::peer::Peer;
 use super::respond::Respond;
-use super::routes::parameters;
 use crate::driver::undelivered::HungUp;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use crate::protocol::submit::Upload;

@@ -4,8 +4,8 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Server;
+use super::call::parameters;
 use super::respond::Respond;
-use super::routes::parameters;
 use crate::driver::account::Question;
 
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {

@@ -2,13 +2,15 @@
 //!
 //! | file | what it answers |
 //! | --- | --- |
-//! | `routes` | every path, and the limits of what is taken |
+//! | `routes` | every path |
+//! | `call` | a call's parameters, and the limits of what is taken |
 //! | `in_php`, `res_php`, `load_php` | the v1 interface |
 //! | `admin` | `/metrics`, `/healthz`, `/readyz` |
 //! | `peer` | whether a client is still there |
 //! | `respond` | the one place where our errors become a wire reply |
 
 mod admin;
+mod call;
 mod in_php;
 mod load_php;
 mod peer;

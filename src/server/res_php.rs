@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use super::Server;
+use super::call::parameters;
 use super::respond::Respond;
-use super::routes::parameters;
 use crate::clients::Client;
 use crate::driver::account::Question;
 use crate::driver::answers::Found;

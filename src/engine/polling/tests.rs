@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::protocol::answer::Answer;
+use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::ErrorCode;
 
 /// A moment of the grid, which has a step of 875 ms here.
