@@ -121,11 +121,11 @@ impl Gate {
         };
         self.metrics.call_ended(kind, end.outcome, took);
         let was_confirmed = self.with(|admission, _| admission.key_is_confirmed());
-        let is_code = matches!(end.ended, Ended::Code(_));
+        let is_news = matches!(end.ended, Ended::Accepted | Ended::Code(_));
         self.settle(ticket, end.ended);
-        // A wait that has just begun must be known after a crash, and that the key is good too: without it, the call
-        // would count as one with a wrong key.
-        if is_code || !was_confirmed {
+        // What an upload has earned must be known after a crash, before its captcha is: its looks are paid from it. So
+        // must a wait that has just begun; and that the key is good, or the call would count as one with a wrong key.
+        if is_news || !was_confirmed {
             // Logged where it failed; the next call keeps them.
             let _ = self.keep().await;
         }

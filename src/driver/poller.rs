@@ -112,6 +112,13 @@ impl Poller {
         let ids = u32::try_from(call.ids.len()).unwrap_or(u32::MAX);
         let ticket = match self.gate.admit(Asked::Look { ids, last: call.is_last }) {
             Ok(ticket) => ticket,
+            // Last looks that cannot all be paid are made one by one, as far as it goes.
+            Err(_) if call.is_last && call.ids.len() > 1 => {
+                for half in call.halves() {
+                    self.start(half);
+                }
+                return;
+            }
             Err(refusal) => {
                 self.metrics.refused(Call::Look(call.clone()).kind(), refusal.why.label());
                 self.gate.log_wait(&refusal);

@@ -72,6 +72,16 @@ pub struct LookCall {
     pub is_full: bool,
 }
 
+impl LookCall {
+    /// The same looks in two calls; of one id only the first has any.
+    #[must_use]
+    pub fn halves(self) -> [Self; 2] {
+        let half = |ids: &[CaptchaId]| Self { is_last: self.is_last, ..call_of(ids.to_vec()) };
+        let (first, second) = self.ids.split_at(self.ids.len().div_ceil(2));
+        [half(first), half(second)]
+    }
+}
+
 /// What came of a call.
 #[derive(Clone, Debug)]
 pub enum Looked {
@@ -207,10 +217,14 @@ impl Polling {
         (calls, over)
     }
 
-    /// The call was not sent; its captchas come due again at `at`.
+    /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
+    /// end as often as the grid allows: a last look that may not be made yet is not given up.
     pub fn postpone(&mut self, call: &LookCall, at: Timestamp, now: Timestamp) {
         for id in &call.ids {
-            self.schedule(*id, now, at);
+            let Some(captcha) = self.open.get(id) else { continue };
+            let latest = (captcha.ends_at() - LAST_LOOK_BEFORE_END).max(now + GRID_MAX);
+            let at = at.min(latest).max(now + self.timing.grid()).min(captcha.ends_at());
+            self.put(*id, at);
         }
     }
 
@@ -292,6 +306,11 @@ impl Polling {
             _ if earliest <= last => last,
             _ => captcha.ends_at(),
         };
+        self.put(id, at);
+    }
+
+    /// Puts a captcha in line for the first moment of the grid from `at` on.
+    fn put(&mut self, id: CaptchaId, at: Timestamp) {
         let due = grid_after(at, self.timing.grid());
         self.due.entry(due).or_default().push_back(id);
     }

@@ -7,4 +7,5 @@ mod coalescing;
 mod contract;
 mod drift;
 mod greedy;
+mod simulation;
 mod support;

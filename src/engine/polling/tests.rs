@@ -337,3 +337,19 @@ fn who_was_due_first_is_looked_at_first() {
     let mut polling = opened(30);
     assert_eq!(polling.plan(1, at(5)).0[0].ids[0], CaptchaId(1));
 }
+
+#[test]
+fn a_call_that_may_not_be_sent_is_asked_for_later_than_now_and_until_the_very_end() {
+    let mut polling = opened(1);
+    let mut now = at(5);
+    let mut asked = 0;
+    while let Some(call) = calls(&mut polling, now).pop() {
+        // Whoever refuses may say "until now".
+        polling.postpone(&call, if now < at(880) { at(880) } else { now }, now);
+        assert!(polling.next_at() > now);
+        now = polling.next_at();
+        asked += u32::from(now > at(890));
+    }
+    assert!(asked >= 10, "{asked} times in the last seconds");
+    assert_eq!(polling.open_count(), 0);
+}

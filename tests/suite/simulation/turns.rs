@@ -1,0 +1,81 @@
+//! Who waits for a turn, and how often others were served in the meantime.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Turns beyond its share that another may get while a client waits: one for a newcomer's place behind the one that is
+/// being served, one for an upload that the queue has not taken in yet.
+const SLACK: u32 = 2;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    uploads: VecDeque<u64>,
+    /// Turns of the others since this client began to wait or was served.
+    others: BTreeMap<usize, u32>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Turns {
+    weights: Vec<u32>,
+    waiting: BTreeMap<usize, Waiting>,
+    /// Uploads whose clients still want to know.
+    wanted: BTreeSet<u64>,
+}
+
+impl Turns {
+    pub const fn new(weights: Vec<u32>) -> Self {
+        Self { weights, waiting: BTreeMap::new(), wanted: BTreeSet::new() }
+    }
+
+    /// `client` hands an upload over.
+    pub fn begin(&mut self, client: usize, upload: u64) {
+        self.wanted.insert(upload);
+        self.again(client, upload);
+    }
+
+    /// An upload comes back to wait for another turn.
+    pub fn again(&mut self, client: usize, upload: u64) {
+        if self.wanted.contains(&upload) {
+            self.waiting.entry(client).or_default().uploads.push_back(upload);
+        }
+    }
+
+    /// The upload waits no more, whatever came of it.
+    pub fn gone(&mut self, client: usize, upload: u64) {
+        self.wanted.remove(&upload);
+        if let Some(waiting) = self.waiting.get_mut(&client) {
+            waiting.uploads.retain(|other| *other != upload);
+            if waiting.uploads.is_empty() {
+                self.waiting.remove(&client);
+            }
+        }
+    }
+
+    /// A turn is given to `client`, the oldest of its uploads.
+    pub fn given(&mut self, client: usize) -> Result<(), String> {
+        if let Some(waiting) = self.waiting.get_mut(&client) {
+            waiting.uploads.pop_front();
+            waiting.others.clear();
+            if waiting.uploads.is_empty() {
+                self.waiting.remove(&client);
+            }
+        }
+        for (other, waiting) in self.waiting.iter_mut().filter(|(other, _)| **other != client) {
+            let turns = waiting.others.entry(client).or_default();
+            *turns += 1;
+            let share = self.weights[client].div_ceil(self.weights[*other]);
+            if *turns > share + SLACK {
+                return Err(format!("client {other} waits while client {client} had {turns} turns"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}

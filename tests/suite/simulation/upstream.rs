@@ -1,0 +1,263 @@
+//! The upstream without sockets: calls go through the simulator's model after a way of their own, and each fault
+//! becomes the error that HTTP would make of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use capgate::clock::Timestamp;
+use capgate::protocol::{CaptchaId, ErrorCode, Field, Form, Method, Reaction, UpstreamKey};
+use capgate::simulator::faults::UNKNOWN_CODE;
+use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Reply};
+use capgate::upstream::{Call, Upstream, UpstreamError};
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::network::{TIMEOUT, Way};
+use super::promises::Promise;
+use super::uploads;
+use super::waits::{Told, block_length};
+use super::world::{Fate, Shared, World};
+
+/// How soon an endless body is longer than the gateway reads.
+const ENDLESS_READ: Duration = Duration::from_secs(2);
+/// The upstream's own words for how soon and how often to look (protocol.md 3.5).
+const INTERVAL: Duration = Duration::from_secs(5);
+const FIRST_LOOK_IMAGE: Duration = Duration::from_secs(5);
+const FIRST_LOOK_TOKEN: Duration = Duration::from_secs(15);
+
+type Answered = Result<Bytes, UpstreamError>;
+
+/// One process's way to the upstream.
+#[derive(Clone, Debug)]
+pub struct SimulatedUpstream {
+    shared: Arc<Shared>,
+    life: u32,
+}
+
+impl SimulatedUpstream {
+    pub const fn new(shared: Arc<Shared>, life: u32) -> Self {
+        Self { shared, life }
+    }
+
+    async fn send(self, call: Call) -> Answered {
+        let is_upload = matches!(call, Call::Submit(_));
+        let upload = upload_of(&call);
+        let (clock, left) = {
+            let mut world = self.shared.world();
+            (world.clock, world.call_leaves(self.life, &call, upload))
+        };
+        let Some((number, way)) = left else { return std::future::pending().await };
+        let (tell, told) = oneshot::channel();
+        if way.is_refused {
+            clock.sleep(way.out).await;
+            let _ = tell.send((Err(UpstreamError::NotSent("refused".to_owned())), clock.now()));
+        } else {
+            // A task of its own: what is under way arrives, whatever becomes of its sender.
+            tokio::spawn(self.clone().deliver(number, call, way, tell));
+        }
+        let (answered, arrived_at) = tokio::select! {
+            biased;
+            told = told => told.unwrap_or_else(|_| (Err(UpstreamError::Lost("closed".to_owned())), clock.now())),
+            () = clock.sleep(TIMEOUT) => (Err(UpstreamError::Lost("no reply in time".to_owned())), clock.now()),
+        };
+        let mut world = self.shared.world();
+        if world.is_alive(self.life) {
+            world.call_returns(number, is_upload, upload, &answered, arrived_at);
+        }
+        answered
+    }
+
+    async fn deliver(self, number: u64, call: Call, way: Way, tell: oneshot::Sender<(Answered, Timestamp)>) {
+        let clock = self.shared.world().clock;
+        clock.sleep(way.out).await;
+        let (reply, arrived_at) = {
+            let mut world = self.shared.world();
+            (world.call_arrives(number, self.life, &call, way.is_late()), clock.now())
+        };
+        let lost = |why: &str| Err(UpstreamError::Lost(why.to_owned()));
+        let (takes, answered) = match reply.fault {
+            None if reply.status != 200 => (way.back, Err(UpstreamError::Status(reply.status))),
+            None => (way.back, Ok(reply.body)),
+            Some(Fault::Delay(delay)) => (way.back + delay, Ok(reply.body)),
+            Some(Fault::Hang) => (TIMEOUT, lost("no reply in time")),
+            Some(Fault::Reset) => (way.back, lost("reset")),
+            Some(Fault::CutAfter(_)) => (way.back, lost("the reply's body")),
+            Some(Fault::Endless) => (ENDLESS_READ, lost("the reply's body is too long")),
+        };
+        clock.sleep(takes).await;
+        // Nobody waits any more when the time was up or the process ended.
+        let _ = tell.send((answered, arrived_at));
+    }
+}
+
+impl Upstream for SimulatedUpstream {
+    fn call(&self, call: Call) -> BoxFuture<'static, Answered> {
+        Box::pin(self.clone().send(call))
+    }
+}
+
+fn upload_of(call: &Call) -> Option<u64> {
+    if let Call::Submit(upload) = call { uploads::number_of(upload.fields()) } else { None }
+}
+
+fn form_of(call: &Call) -> (Endpoint, Form) {
+    let key = UpstreamKey::new(DEFAULT_KEY);
+    if let Call::Submit(upload) = call {
+        let mut form = Form::default();
+        for field in std::iter::once(&Field::text("key", DEFAULT_KEY)).chain(upload.fields()) {
+            form.set(field.clone()).expect("an upload has few parameters");
+        }
+        return (Endpoint::InPhp, form);
+    }
+    let query = call.query(&key);
+    let form = Form::decode(std::str::from_utf8(&query).expect("a query is text"), &Bytes::new());
+    let endpoint = if matches!(call, Call::Load) { Endpoint::LoadPhp } else { Endpoint::ResPhp };
+    (endpoint, form.expect("a query can be read"))
+}
+
+/// What a reply says to whoever gets it.
+fn told(answered: &Answered, is_upload: bool) -> Told {
+    let body = match answered {
+        Ok(body) => body,
+        Err(UpstreamError::NotSent(_)) => return Told::NotSent,
+        Err(_) => return Told::Nothing,
+    };
+    match code_in(body) {
+        Some(code) => Told::Code(code),
+        None if body.is_empty() || body.starts_with(b"<!") => Told::Nothing,
+        None if !is_upload => Told::Said,
+        None if body.starts_with(b"OK|") => Told::Accepted,
+        None => Told::Nothing,
+    }
+}
+
+/// The code that a whole reply is, plain or in JSON.
+fn code_in(body: &[u8]) -> Option<ErrorCode> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    if !text.starts_with('{') {
+        return ErrorCode::parse(text.as_bytes());
+    }
+    let reply: serde_json::Value = serde_json::from_str(text).ok()?;
+    ErrorCode::parse(reply.get("request")?.as_str()?.as_bytes())
+}
+
+/// A code that says nothing of the captcha that was looked at.
+fn is_strange(body: &[u8]) -> bool {
+    let is_unknown = || String::from_utf8_lossy(body).contains(UNKNOWN_CODE);
+    code_in(body).map_or_else(is_unknown, |code| code.reaction() == Reaction::FixCall)
+}
+
+impl World {
+    /// A call leaves the process; nothing does if that process is dead.
+    fn call_leaves(&mut self, life: u32, call: &Call, upload: Option<u64>) -> Option<(u64, Way)> {
+        let was_alive = self.is_alive(life);
+        self.step();
+        let way = self.network.way();
+        // A process that is killed at this step may have sent the call or not.
+        if !was_alive || (!self.is_alive(life) && way.out.as_millis().is_multiple_of(2)) {
+            return None;
+        }
+        self.calls += 1;
+        let number = self.calls;
+        self.tally.count(call.kind().label());
+        match call {
+            Call::Look(look) => self.note(format_args!("call {number}: look at {:?}", look.ids)),
+            _ => self.note(format_args!("call {number}: {} {upload:?}", call.kind().label())),
+        }
+        let now = self.clock.now();
+        if self.is_alive(life)
+            && let Err((promise, how)) = self.waits.sent(number, upload.is_some(), now)
+        {
+            self.broke(promise, format!("call {number} ({}): {how}", call.kind().label()));
+        }
+        if let Some(upload) = upload
+            && let Some((_, fate)) = self.uploads.get_mut(&upload)
+        {
+            let before = std::mem::replace(fate, Fate::Perhaps);
+            if before != Fate::CertainlyNot {
+                self.broke(Promise::PaidOnce, format!("upload {upload} is sent again"));
+            }
+        }
+        Some((number, way))
+    }
+
+    /// A call arrives at the upstream.
+    fn call_arrives(&mut self, number: u64, life: u32, call: &Call, is_late: bool) -> Reply {
+        let now = self.clock.now();
+        if let Call::Look(look) = call {
+            for id in &look.ids {
+                self.look_arrives(*id, life, is_late, now);
+            }
+        }
+        let (endpoint, form) = form_of(call);
+        let reply = self.model.handle(endpoint, &form, now);
+        if let Call::Look(look) = call
+            && look.ids.len() == 1
+            && is_strange(&reply.body)
+        {
+            *self.strange_codes.entry(look.ids[0].0).or_default() += 1;
+        }
+        let said: String = String::from_utf8_lossy(&reply.body).chars().take(40).collect();
+        self.note(format_args!("call {number} arrives: {} {said:?} {:?}", reply.status, reply.fault));
+        self.step();
+        reply
+    }
+
+    fn look_arrives(&mut self, id: CaptchaId, life: u32, is_late: bool, now: Timestamp) {
+        let before = self.looks.insert(id.0, (life, is_late));
+        let Some(captcha) = self.model.captcha(id, now) else { return };
+        let is_token = Method::from_label(captcha.method)
+            .is_some_and(|method| method.first_look() == capgate::protocol::methods::FirstLook::Token);
+        let first = if is_token { FIRST_LOOK_TOKEN } else { FIRST_LOOK_IMAGE };
+        let (since, least) =
+            captcha.last_look_at.map_or((captcha.uploaded_at, first), |last| (last, INTERVAL));
+        // A call that was held up, or that a killed process had sent, meets later ones by chance.
+        let is_comparable = !is_late && before.is_none_or(|(before, was_late)| before == life && !was_late);
+        if is_comparable && now < since + least {
+            let gap = now.since(since);
+            self.broke(
+                Promise::LooksAreSpaced,
+                format!("{id} is looked at after {gap:?}, least is {least:?}"),
+            );
+        }
+    }
+
+    /// A reply, or the lack of one, reaches the process.
+    fn call_returns(
+        &mut self,
+        number: u64,
+        is_upload: bool,
+        upload: Option<u64>,
+        answered: &Answered,
+        arrived_at: Timestamp,
+    ) {
+        let now = self.clock.now();
+        let told = told(answered, is_upload);
+        self.note(format_args!("call {number} returns: {told:?}"));
+        self.waits.ended(number, is_upload, told, arrived_at, now);
+        if !matches!(told, Told::Accepted | Told::Said | Told::Code(_)) {
+            self.tally.count("calls without an answer");
+            self.trouble_until(now);
+        }
+        if let Some(until) = self.waits.blocked_until() {
+            self.trouble_until(until + Duration::from_secs(10));
+        }
+        if let Some(upload) = upload
+            && let Some((client, fate)) = self.uploads.get_mut(&upload)
+        {
+            *fate = match told {
+                Told::Accepted => Fate::Taken,
+                Told::Code(_) | Told::NotSent => Fate::CertainlyNot,
+                Told::Said | Told::Nothing => Fate::Perhaps,
+            };
+            let client = *client;
+            // These wait for another turn; the others are told to the client.
+            if let Told::Code(code) = told
+                && (code == ErrorCode::NoSlotAvailable || block_length(code).is_some())
+            {
+                self.turns.again(client, upload);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Everything around the gateway, and the judge: the upstream's model, the network, the disk, and what was promised.
+//!
+//! There is one lock, held for a step and never across a wait. A step is a call that leaves, arrives or comes back, a
+//! change that is handed to the disk, or something that a client does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use capgate::clock::{Clock, Timestamp};
+use capgate::driver::Driver;
+use capgate::simulator::{Answer, Model};
+use tokio::sync::Notify;
+
+use super::log::Log;
+use super::network::Network;
+use super::promises::{Broken, Promise, Tally};
+use super::store::Disk;
+use super::turns::Turns;
+use super::waits::Waits;
+
+/// What reached the gateway this long before a kill must be known after it; later news may not be on the disk yet.
+const REMEMBERED_AFTER: Duration = Duration::from_millis(1_500);
+
+/// What became of an upload at the upstream, as far as the gateway can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Sent, and nothing certain since.
+    Perhaps,
+    Taken,
+    CertainlyNot,
+}
+
+/// A captcha whose id a client read.
+#[derive(Clone, Debug)]
+pub struct Paid {
+    pub expected: Answer,
+    /// When the upstream forgets it.
+    pub ends_at: Timestamp,
+}
+
+/// The process that runs.
+#[derive(Debug, Default)]
+pub struct Life {
+    pub number: u32,
+    pub driver: Option<Arc<Driver>>,
+    /// The step at which it is killed.
+    pub kill_at: Option<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct World {
+    pub clock: Clock,
+    pub model: Model,
+    pub network: Network,
+    pub disk: Disk,
+    pub life: Life,
+    pub waits: Waits,
+    pub turns: Turns,
+    pub uploads: BTreeMap<u64, (usize, Fate)>,
+    pub paid: BTreeMap<u64, Paid>,
+    /// For each captcha, the life in which it was looked at last, and whether that look was late.
+    pub looks: BTreeMap<u64, (u32, bool)>,
+    /// How often an unknown code was the reply to a look at a captcha.
+    pub strange_codes: BTreeMap<u64, u32>,
+    pub owners_of_intents: BTreeMap<u64, String>,
+    pub calls: u64,
+    pub tally: Tally,
+    pub broken: Option<Broken>,
+    pub log: Log,
+    steps: u64,
+    /// Only this promise is watched, where a fault was planted.
+    watched: Option<Promise>,
+    is_troubled: bool,
+    troubled_until: Timestamp,
+    changed: Arc<Notify>,
+}
+
+/// The world, shared between everything that runs in it.
+#[derive(Debug)]
+pub struct Shared {
+    world: Mutex<World>,
+    /// A promise is broken, a process was killed or started.
+    pub changed: Arc<Notify>,
+}
+
+impl Shared {
+    pub fn new(
+        clock: Clock,
+        model: Model,
+        seed: u64,
+        weights: Vec<u32>,
+        watched: Option<Promise>,
+    ) -> Arc<Self> {
+        let changed = Arc::new(Notify::new());
+        let world = World {
+            clock,
+            model,
+            network: Network::new(seed),
+            disk: Disk::new(seed),
+            life: Life::default(),
+            waits: Waits::default(),
+            turns: Turns::new(weights),
+            uploads: BTreeMap::new(),
+            paid: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            strange_codes: BTreeMap::new(),
+            owners_of_intents: BTreeMap::new(),
+            calls: 0,
+            tally: Tally::default(),
+            broken: None,
+            log: Log::new(),
+            steps: 0,
+            watched,
+            is_troubled: false,
+            troubled_until: Timestamp(0),
+            changed: Arc::clone(&changed),
+        };
+        Arc::new(Self { world: Mutex::new(world), changed })
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gateway, while it runs.
+    pub fn driver(&self) -> Option<Arc<Driver>> {
+        self.world().life.driver.clone()
+    }
+}
+
+impl World {
+    pub fn note(&mut self, event: fmt::Arguments<'_>) {
+        self.log.add(self.clock.now(), event);
+    }
+
+    /// The first promise that is broken ends the history.
+    pub fn broke(&mut self, promise: Promise, how: String) {
+        if self.broken.is_some() || self.watched.is_some_and(|watched| watched != promise) {
+            return;
+        }
+        self.note(format_args!("{promise:?} is broken: {how}"));
+        self.broken = Some(Broken { promise, at: self.clock.now(), how });
+        self.changed.notify_waiters();
+    }
+
+    /// Something happens: the process may end here, and the upstream must not have blocked us.
+    pub fn step(&mut self) {
+        self.steps += 1;
+        let blocks = self.model.blocks();
+        if blocks > 0 && self.broken.is_none() {
+            let log = self.model.state(self.clock.now()).block_log;
+            let earned = log.iter().rev().find(|block| !block.forced).map(|block| block.rule);
+            self.broke(Promise::NeverBlocked, format!("the upstream began {earned:?}"));
+        }
+        if self.life.kill_at.is_some_and(|step| step <= self.steps) {
+            self.kill();
+        }
+    }
+
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub fn is_alive(&self, life: u32) -> bool {
+        self.life.number == life && self.life.driver.is_some()
+    }
+
+    /// The process ends where it stands.
+    pub fn kill(&mut self) {
+        self.life.kill_at = None;
+        if let Some(driver) = self.life.driver.take() {
+            driver.kill();
+            self.tally.count("kills");
+            let number = self.life.number;
+            self.note(format_args!("process {number} is killed"));
+            let remembered_before = self.clock.now() - REMEMBERED_AFTER;
+            self.waits.killed(remembered_before);
+            self.turns.clear();
+            self.disk.killed();
+            self.trouble(true);
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub fn turn_given(&mut self, name: &str) -> Result<(), String> {
+        let client = name.rsplit('-').next().and_then(|number| number.parse().ok());
+        client.map_or(Ok(()), |client| self.turns.given(client))
+    }
+
+    /// From now on, or until now, the upstream cannot be relied on.
+    pub fn trouble(&mut self, is_troubled: bool) {
+        if self.is_troubled {
+            self.trouble_until(self.clock.now());
+        }
+        self.is_troubled = is_troubled;
+    }
+
+    pub fn trouble_until(&mut self, moment: Timestamp) {
+        self.troubled_until = self.troubled_until.max(moment);
+    }
+
+    /// Since when the upstream could be asked without trouble.
+    pub fn clear_since(&self) -> Option<Timestamp> {
+        let is_clear = !self.is_troubled && !self.waits.key_is_refused();
+        is_clear.then_some(self.troubled_until)
+    }
+}
