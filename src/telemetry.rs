@@ -4,8 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// The web server's own lines about its workers tell an operator nothing; a level for it in the settings goes over this.
-const QUIET: &str = "actix_server=warn";
+/// The web server's own lines about its workers and about malformed calls tell an operator nothing; a level for it in the settings goes over this.
+const QUIET: &str = "actix_server=warn,actix_http=off";
 
 /// Starts logging to the error output. A second call in one process changes nothing.
 pub fn start(settings: &Log) {

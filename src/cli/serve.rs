@@ -18,12 +18,11 @@ const SANDBOX_CLIENT_KEY: &str = "sandbox-client-key-not-a-secret0";
 /// # Errors
 /// Faults in the settings, or what keeps the gateway from starting.
 pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<()> {
-    let has_file = config.is_some();
     let mut config = File { config }.load(is_sandbox)?;
     telemetry::start(&config.log);
     actix_web::rt::System::new().block_on(async move {
         // Held while the gateway runs.
-        let simulator = if is_sandbox { Some(sandbox(&mut config, has_file)?) } else { None };
+        let simulator = if is_sandbox { Some(sandbox(&mut config)?) } else { None };
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
@@ -34,14 +33,13 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
 }
 
 /// Puts the simulator in the place of the upstream, and a client at the door if there is none.
-fn sandbox(config: &mut Config, has_file: bool) -> anyhow::Result<Simulator> {
+fn sandbox(config: &mut Config) -> anyhow::Result<Simulator> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let simulator = Simulator::start(Scenario::default(), listen)?;
     config.upstream.url = simulator.url();
     config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
-    if !has_file {
-        config.store.url = StoreUrl::Memory;
-    }
+    // Whatever the settings say: a real account's captchas have nothing to do with the simulator's.
+    config.store.url = StoreUrl::Memory;
     if config.clients.is_empty() && config.auth.mode == AuthMode::Keys {
         let keys = ClientKey::parse(SANDBOX_CLIENT_KEY.as_bytes()).into_iter().collect();
         config.clients.push(Client { name: "sandbox".into(), keys, ..Client::default() });

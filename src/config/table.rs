@@ -49,8 +49,8 @@ const fn row(name: &'static str, accepts: Accepts, example: &'static str, doc: &
 /// Every setting, in the order of the reference file.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    row("listen.clients", ADDRESS, "", "Where clients call: in.php, res.php, load.php and the JSON API. Port 0: any free one."),
-    row("listen.admin", ADDRESS, "", "Where /metrics, /healthz, /readyz and the status page are."),
+    row("listen.clients", ADDRESS, "", "Where clients call: in.php, res.php, load.php. Port 0: any free one."),
+    row("listen.admin", ADDRESS, "", "Where /metrics, /healthz and /readyz are."),
     row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
     row("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
     row("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
@@ -91,7 +91,7 @@ pub const SETTINGS: &[Setting] = &[
     row("client.key_sha256", Accepts::Secret("64 hexadecimal digits, or a list of up to two such texts"), r#""…""#, "The same as SHA-256 digests, instead of `key`; `capgate new-key` prints it."),
     row("client.key_file", Accepts::Text("the path of a file with 32 symbols in it, or a list of up to two"), r#""/run/secrets/team-a""#, "The same as files with one key each, instead of `key`."),
     row("client.weight", Accepts::Count(1, 1000), "", "The client's share where uploads have to wait for their turn."),
-    row("client.rate", Accepts::Above0UpTo(1_000_000), "10.0", "How many calls a second the client may make; without it: no limit."),
+    row("client.rate", Accepts::Above0UpTo(1_000_000), "10.0", "How many uploads a second the client may make; without it: no limit."),
     row("client.hold", HOLD, r#""4s""#, "polling.hold for this client."),
 ];
 

@@ -21,7 +21,7 @@ use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::reply::{Batch, Look, read_batch, read_look, read_priced_look};
 use crate::store::Change;
-use crate::upstream::Call;
+use crate::upstream::{Call, UpstreamError};
 
 /// Most looks under way at once; further ones wait until one has come back.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
@@ -135,10 +135,18 @@ impl Poller {
             let upstream_call = Call::Look(call.clone());
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
             let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;
-            let gap = poller.gate.look_gap(poller.timing.interval);
-            let effects = poller.counted(|polling| {
-                polling.settle(&call, looked.unwrap_or(Looked::Failed), gap, poller.clock.now())
-            });
+            let now = poller.clock.now();
+            let effects = match looked {
+                Err(UpstreamError::NotSent(_)) => {
+                    poller.with(|polling| polling.postpone(&call, now + poller.timing.interval, now));
+                    Vec::new()
+                }
+                looked => {
+                    let gap = poller.gate.look_gap(poller.timing.interval);
+                    let looked = looked.unwrap_or(Looked::Failed);
+                    poller.counted(|polling| polling.settle(&call, looked, gap, now))
+                }
+            };
             drop(place);
             // Together: the store keeps all of them with one write.
             join_all(effects.into_iter().map(|(id, effect)| poller.apply(id, effect))).await;

@@ -25,6 +25,8 @@ pub enum Refusal {
     Unreachable,
     /// The client uploads faster than its `rate`.
     TooFast,
+    /// The client closed its connection while it waited; nobody reads this.
+    HungUp,
     /// Sent, and no reply that could be read: it may have been taken.
     Unknown,
     /// What cannot be remembered is not bought.
@@ -43,6 +45,7 @@ impl Refusal {
             Self::QueueFull(_) => "queue_full",
             Self::Unreachable => "unreachable",
             Self::TooFast => "rate",
+            Self::HungUp => "hung_up",
             Self::Unknown => "unknown",
             Self::StoreDown => "store_down",
             Self::Stopping => "stopping",
@@ -58,6 +61,7 @@ impl Refusal {
             | Self::Unreachable
             | Self::QueueFull(_)
             | Self::TooFast
+            | Self::HungUp
             | Self::Stopping => UploadOutcome::NotInTime,
             Self::Unknown => UploadOutcome::Unknown,
             Self::StoreDown => UploadOutcome::StoreDown,

@@ -58,6 +58,7 @@ impl Waiting {
 pub struct Submitter {
     inbox: mpsc::Sender<Item<Waiting>>,
     undelivered: Undelivered,
+    clock: Clock,
 }
 
 /// What sending an upload needs.
@@ -76,7 +77,7 @@ impl Submitter {
     /// Starts the task that owns the queue.
     #[must_use]
     pub fn start(tools: Tools, limits: QueueLimits) -> Self {
-        let tasks = tools.tasks.clone();
+        let (tasks, clock) = (tools.tasks.clone(), tools.clock);
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue = Queue {
             tools: Arc::new(tools),
@@ -85,7 +86,7 @@ impl Submitter {
             inbox: inbox.downgrade(),
         };
         tasks.spawn_endless(queue.run(handed_over));
-        Self { inbox, undelivered: Undelivered::default() }
+        Self { inbox, undelivered: Undelivered::default(), clock }
     }
 
     /// Waits for a turn until `deadline`, then for the upstream's reply.
@@ -102,7 +103,13 @@ impl Submitter {
         deadline: Timestamp,
     ) -> Result<CaptchaId, Refusal> {
         let same = Sameness::of(&client, &upload);
-        if let Some(id) = self.undelivered.take(same).await {
+        // The one before may take longer than this one may wait; then its id waits for the next.
+        let taken = tokio::select! {
+            biased;
+            taken = self.undelivered.take(same, &hung_up) => taken,
+            () = self.clock.sleep_until(deadline) => return Err(Refusal::NotInTime),
+        };
+        if let Some(id) = taken {
             tracing::info!(%client, captcha = %id, "the same upload again: its id had not been read");
             return Ok(id);
         }
@@ -163,7 +170,9 @@ impl Queue {
     fn give_turns(&mut self) -> Timestamp {
         while let Some((key, item)) = self.waiting.peek() {
             if item.value.is_abandoned() {
-                self.waiting.remove(key);
+                if let Some(item) = self.waiting.remove(key) {
+                    let _ = item.value.answer.send(Err(Refusal::HungUp));
+                }
                 continue;
             }
             match self.tools.gate.admit(Asked::Upload) {

@@ -17,6 +17,8 @@ pub struct Tasks {
     /// Those that end by themselves: a call under way, a change on its way to the store.
     finite: TaskTracker,
     killed: CancellationToken,
+    /// For those that run for as long as the driver does.
+    stopping: CancellationToken,
     /// One that runs for as long as the driver does has ended all the same: it panicked.
     died: CancellationToken,
 }
@@ -30,6 +32,7 @@ impl Tasks {
             runtime: Handle::current(),
             finite: TaskTracker::new(),
             killed: CancellationToken::new(),
+            stopping: CancellationToken::new(),
             died: CancellationToken::new(),
         }
     }
@@ -45,9 +48,9 @@ impl Tasks {
 
     /// Starts a task that runs for as long as the driver does.
     pub fn spawn_endless(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let (killed, died) = (self.killed.clone(), self.died.clone().drop_guard());
+        let (stopping, died) = (self.stopping.clone(), self.died.clone().drop_guard());
         self.runtime.spawn(async move {
-            if killed.run_until_cancelled(task).await.is_none() {
+            if stopping.run_until_cancelled(task).await.is_none() {
                 died.disarm();
             }
         });
@@ -60,6 +63,8 @@ impl Tasks {
 
     /// Waits until no finite task runs, at most `longest`, and then ends what is left.
     pub async fn drain(&self, longest: Duration) {
+        // First those that would start more.
+        self.stopping.cancel();
         self.finite.close();
         tokio::select! {
             biased;
@@ -73,6 +78,7 @@ impl Tasks {
 
     /// Ends all tasks where they stand, as the end of the process would.
     pub fn kill(&self) {
+        self.stopping.cancel();
         self.killed.cancel();
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -86,20 +87,26 @@ pub struct Undelivered {
 pub struct Attempt {
     undelivered: Undelivered,
     same: Sameness,
+    ended: watch::Receiver<()>,
     /// Dropped with the attempt, which wakes whoever waits for its end.
-    _ended: watch::Sender<()>,
+    _end: watch::Sender<()>,
 }
 
 impl Default for Undelivered {
     fn default() -> Self {
-        let ids = Cache::builder().max_capacity(IDS_MAX).time_to_live(KEPT).build();
+        let ids = Cache::builder()
+            .max_capacity(IDS_MAX)
+            .time_to_live(KEPT)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
         Self { ids, under_way: Arc::default() }
     }
 }
 
 impl Undelivered {
     /// The id of the same upload, if its client never read it. Waits for one that is under way and whose client has gone.
-    pub async fn take(&self, same: Sameness) -> Option<CaptchaId> {
+    /// Whoever has gone while it waited takes nothing.
+    pub async fn take(&self, same: Sameness, hung_up: &HungUp) -> Option<CaptchaId> {
         let orphan = self.with(|under_way| {
             under_way.get(&same).filter(|upload| upload.hung_up.is_so()).map(|upload| upload.ended.clone())
         });
@@ -107,15 +114,15 @@ impl Undelivered {
             // An error says that it has ended, which is what is waited for.
             let _ = ended.changed().await;
         }
-        self.ids.remove(&same)
+        if hung_up.is_so() { None } else { self.ids.remove(&same) }
     }
 
     /// An upload goes on its way. Another of the same kind takes its place here.
     #[must_use]
     pub fn begin(&self, same: Sameness, hung_up: HungUp) -> Attempt {
         let (sender, ended) = watch::channel(());
-        self.with(|under_way| under_way.insert(same, UnderWay { hung_up, ended }));
-        Attempt { undelivered: self.clone(), same, _ended: sender }
+        self.with(|under_way| under_way.insert(same, UnderWay { hung_up, ended: ended.clone() }));
+        Attempt { undelivered: self.clone(), same, ended, _end: sender }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<Sameness, UnderWay>) -> T) -> T {
@@ -132,7 +139,12 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.undelivered.with(|under_way| under_way.remove(&self.same));
+        self.undelivered.with(|under_way| {
+            // Another of the same kind may have taken the place since.
+            if under_way.get(&self.same).is_some_and(|upload| upload.ended.same_channel(&self.ended)) {
+                under_way.remove(&self.same);
+            }
+        });
     }
 }
 
@@ -160,8 +172,8 @@ mod tests {
         let undelivered = Undelivered::default();
         let upload = same("a", "textcaptcha=x");
         undelivered.begin(upload, HungUp::default()).keep(CaptchaId(7));
-        assert_eq!(undelivered.take(upload).await, Some(CaptchaId(7)));
-        assert_eq!(undelivered.take(upload).await, None);
+        assert_eq!(undelivered.take(upload, &HungUp::default()).await, Some(CaptchaId(7)));
+        assert_eq!(undelivered.take(upload, &HungUp::default()).await, None);
     }
 
     #[tokio::test]
@@ -169,7 +181,11 @@ mod tests {
         let undelivered = Undelivered::default();
         let upload = same("a", "textcaptcha=x");
         let attempt = undelivered.begin(upload, HungUp::default());
-        assert_eq!(undelivered.take(upload).await, None, "its client is there to read it");
+        assert_eq!(
+            undelivered.take(upload, &HungUp::default()).await,
+            None,
+            "its client is there to read it"
+        );
         drop(attempt);
         let attempt = undelivered.begin(upload, HungUp::new(|| true));
         let ended = async {
@@ -177,7 +193,22 @@ mod tests {
             attempt.keep(CaptchaId(7));
             drop(attempt);
         };
-        let (taken, ()) = tokio::join!(undelivered.take(upload), ended);
+        let stays = HungUp::default();
+        let (taken, ()) = tokio::join!(undelivered.take(upload, &stays), ended);
         assert_eq!(taken, Some(CaptchaId(7)));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_gone_takes_no_id_and_an_attempt_removes_only_itself() {
+        let undelivered = Undelivered::default();
+        let upload = same("a", "textcaptcha=x");
+        let first = undelivered.begin(upload, HungUp::default());
+        let second = undelivered.begin(upload, HungUp::new(|| true));
+        drop(first);
+        assert!(undelivered.with(|under_way| under_way.contains_key(&upload)), "the second is under way");
+        second.keep(CaptchaId(8));
+        drop(second);
+        assert_eq!(undelivered.take(upload, &HungUp::new(|| true)).await, None);
+        assert_eq!(undelivered.take(upload, &HungUp::default()).await, Some(CaptchaId(8)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Open -solved, failed-> Solved -nobody wants its price-> Over
-//! Open -strange code three times in a row-> Solved        Solved -priced, or looked at for it three times-> Over
+//! Open -strange code twelve times in a row-> Solved        Solved -priced, or looked at for it three times-> Over
 //! Open, Solved -its 15 minutes have passed-> Over
 //! ```
 //! What a look shows is taken here; when the next one comes, and with which others, is [`super::polling`]'s.
@@ -19,10 +19,13 @@ use crate::protocol::reply::Look;
 pub const LIFETIME: Duration = Duration::from_mins(15);
 /// How long before the end of [`LIFETIME`] the last look is made.
 pub const LAST_LOOK_BEFORE_END: Duration = Duration::from_secs(10);
-/// How often a code that we do not understand must come in a row before it counts as the captcha's end.
-const STRANGE_CODES_MAX: u8 = 3;
+/// How often a code that we do not understand must come in a row before it counts as the captcha's end: about a minute,
+/// for it may speak of the upstream as a whole.
+pub(super) const STRANGE_CODES_MAX: u8 = 12;
 /// Batches in a row that brought nothing before their captchas are looked at in halves.
 const EMPTY_BATCHES_MAX: u8 = 2;
+/// The same while no other look brings anything either: then it is rather the upstream that fails.
+const EMPTY_BATCHES_ALONE_MAX: u8 = 6;
 /// How many more looks a solved captcha gets for the price that its client asks for.
 const PRICE_LOOKS_MAX: u8 = 3;
 
@@ -139,18 +142,18 @@ impl Captcha {
 
     /// A batch with it came back whole.
     pub const fn matched(&mut self) {
-        self.batch_max = usize::MAX;
+        self.batch_max = self.batch_max.saturating_mul(2);
         self.empty_batches = 0;
     }
 
-    /// A call with it, of `size` captchas, brought nothing. One id that the upstream stumbles over must not hide the
+    /// A call with it, of `size` captchas, brought nothing, while others' calls did or not. One id that the upstream stumbles over must not hide the
     /// answers of the others for ever: after some such batches in a row they are looked at in halves, down to alone.
-    pub fn learn_nothing(&mut self, size: usize) -> Learned {
+    pub fn learn_nothing(&mut self, size: usize, others_succeed: bool) -> Learned {
         if self.is_solved {
             return self.learn(Look::Garbage);
         }
         self.empty_batches += 1;
-        if self.empty_batches >= EMPTY_BATCHES_MAX {
+        if self.empty_batches >= if others_succeed { EMPTY_BATCHES_MAX } else { EMPTY_BATCHES_ALONE_MAX } {
             self.empty_batches = 0;
             self.mismatched(size);
         }
@@ -166,6 +169,8 @@ impl Captcha {
             Look::Solved(solution) => solution,
             Look::NotReady => {
                 self.strange_codes = 0;
+                // Alone it does no harm; with few others it may not either.
+                self.batch_max = self.batch_max.max(2);
                 return Learned::Nothing;
             }
             Look::Garbage => {

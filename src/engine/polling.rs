@@ -99,13 +99,15 @@ pub struct Polling {
     open: HashMap<CaptchaId, Captcha>,
     /// Captchas by the moment at which they are due, which is on the grid.
     due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
+    /// When a look last brought something.
+    last_success: Option<Timestamp>,
 }
 
 impl Polling {
     #[must_use]
     pub fn new(timing: Timing) -> Self {
         let batch_size = BATCH_SIZE_AT_START.min(timing.max_ids);
-        Self { timing, batch_size, open: HashMap::new(), due: BTreeMap::new() }
+        Self { timing, batch_size, open: HashMap::new(), due: BTreeMap::new(), last_success: None }
     }
 
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
@@ -238,6 +240,9 @@ impl Polling {
         now: Timestamp,
     ) -> Vec<(CaptchaId, Effect)> {
         let mut effects = Vec::new();
+        if matches!(looked, Looked::One(Look::NotReady | Look::Solved(_)) | Looked::Many(Batch::Pieces(_))) {
+            self.last_success = Some(now);
+        }
         match looked {
             Looked::One(look) => {
                 let id = call.ids[0];
@@ -257,8 +262,12 @@ impl Polling {
             Looked::Many(Batch::Mismatch { .. }) => self.halve(&call.ids),
             Looked::Many(Batch::Account(Code::Known(_))) => {}
             Looked::Many(Batch::Account(Code::Unknown(_)) | Batch::Garbage) | Looked::Failed => {
+                let others_succeed =
+                    self.last_success.is_some_and(|at| now.since(at) <= self.timing.interval * 2);
                 for id in &call.ids {
-                    effects.extend(self.learn(*id, |captcha| captcha.learn_nothing(call.ids.len())));
+                    effects.extend(
+                        self.learn(*id, |captcha| captcha.learn_nothing(call.ids.len(), others_succeed)),
+                    );
                 }
             }
         }

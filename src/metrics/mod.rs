@@ -30,7 +30,7 @@ catalogue! {
     uploads_waiting: IntGauge[];
     /// Time that an upload took from its arrival to its reply, in seconds.
     upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
-    /// Captchas asked for in clients' polls, by what they were told; none of them cost an upstream call.
+    /// Captchas asked for in clients' polls, by what they were told; all of them from memory.
     polls_total: IntCounterVec["client", "outcome"];
     /// Captchas that ended, by how.
     captchas_ended_total: IntCounterVec["client", "method", "outcome"];

@@ -97,10 +97,11 @@ impl Respond {
             Refusal::Unreachable => no_slot("the upstream cannot be reached".into()),
             Refusal::QueueFull(limit) => no_slot(limit.to_string()),
             Refusal::TooFast => no_slot("the client uploads faster than its rate".into()),
+            Refusal::HungUp => no_slot("the client closed its connection while the upload waited".into()),
             Refusal::Unknown => no_slot("the upstream's reply was lost; the upload is not sent again".into()),
-            Refusal::StoreDown => {
-                no_slot("the store is down: what cannot be remembered is not bought".into())
-            }
+            Refusal::StoreDown => no_slot(
+                "the store is down: nothing is bought that cannot be remembered; send it again".into(),
+            ),
             Refusal::Stopping => no_slot("the gateway is stopping".into()),
         })
     }
