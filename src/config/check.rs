@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Uri;
@@ -25,6 +26,29 @@ pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
         required(reading, &["upstream.key", "upstream.key_file"]);
     }
     clients(config, reading, sandbox);
+    let pem = [
+        ("listen.tls_cert", &config.listen.tls_cert, "CERTIFICATE"),
+        ("listen.tls_key", &config.listen.tls_key, "PRIVATE KEY"),
+        ("upstream.ca_file", &config.upstream.ca_file, "CERTIFICATE"),
+    ];
+    for (name, path, holds) in pem {
+        pem_file(reading, name, path.as_deref(), holds);
+    }
+}
+
+/// A file that the start would need: told here, with all other faults, and not one by one at the start.
+fn pem_file(reading: &mut Reading, name: &str, path: Option<&Path>, holds: &str) {
+    let Some(path) = path else { return };
+    let problem = match std::fs::read(path) {
+        Err(error) => Problem::Unreadable(format!("{}: {error}", path.display())),
+        Ok(content) if String::from_utf8_lossy(&content).contains(holds) => return,
+        Ok(_) => Problem::Unfit {
+            found: path.display().to_string(),
+            expected: format!("a PEM file with a {}", holds.to_lowercase()),
+        },
+    };
+    let place = reading.place_for(name);
+    reading.faults.add(&place, name, problem);
 }
 
 fn listeners(config: &Config, reading: &mut Reading) {

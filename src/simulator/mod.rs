@@ -59,7 +59,7 @@ use crate::protocol::{ErrorCode, Form};
 pub enum RunError {
     #[error("switches: {0}")]
     Scenario(#[from] ScenarioError),
-    #[error("the simulator cannot listen: {0}")]
+    #[error("the simulator cannot listen on its address")]
     Listen(#[from] io::Error),
 }
 

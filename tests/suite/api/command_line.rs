@@ -87,6 +87,8 @@ fn check_config_prints_the_settings_in_force_without_secrets() {
 #[test]
 fn whatever_keeps_it_from_starting_is_one_clear_line() {
     let folder = folder();
+    write(folder.path(), "a.key", "-----BEGIN PRIVATE KEY-----");
+    write(folder.path(), "no.pem", "nothing of the kind");
     for (settings, parts) in [
         (
             settings("polling.intervall = \"5s\""),
@@ -98,6 +100,7 @@ fn whatever_keeps_it_from_starting_is_one_clear_line() {
             &["upstream.key_file", "no-such-key", "No such file"],
         ),
         (settings("upstream.ca_file = \"no-such.pem\""), &["upstream.ca_file", "no-such.pem"]),
+        (settings("upstream.ca_file = \"no.pem\""), &["upstream.ca_file", "no.pem", "certificate"]),
         (settings("this is no TOML"), &["capgate.toml:5", "not TOML"]),
         (
             settings("listen.tls = \"127.0.0.1:0\"\nlisten.tls_cert = \"a.pem\"\nlisten.tls_key = \"a.key\""),

@@ -103,6 +103,8 @@ fn fill_until(stream: &mut impl Read, bytes: &mut Vec<u8>, found: impl Fn(&[u8])
         match stream.read(&mut chunk) {
             Ok(0) => panic!("the reply ends too early: {}", String::from_utf8_lossy(bytes)),
             Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+            // A child process of another test ended.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => panic!("no reply: {error}"),
         }
     }
