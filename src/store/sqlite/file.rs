@@ -97,15 +97,24 @@ fn find(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(directory.join(name))
 }
 
+/// A process that has just ended, or a child that it was about to start, may hold the lock a moment longer than it lived:
+/// half a second is waited for it.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push("-lock");
     let file = private().open(name).map_err(|error| io_error(path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error(path, &error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Nobody unparks this thread: it is only to pass a little time.
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io_error(path, &error)),
+        }
     }
+    Err(StoreError::InUse(path.to_owned()))
 }
 
 /// Makes the file if it is not there, readable by nobody else: answers are worth money.
