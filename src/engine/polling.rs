@@ -9,6 +9,8 @@
 //! - One look at one captcha at a time.
 //! - A batch reply with another number of pieces than ids assigns no answer. Its captchas are looked at in halves, down to
 //!   alone, and the batch size in use halves; it grows by one on each full clean batch.
+//!   What the count cannot show: a reply that is short by as many pieces as its answers hold `|` looks whole, and its
+//!   answers are shifted. No remedy is in place; the simulation draws no such pair of faults.
 //! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
