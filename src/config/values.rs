@@ -82,7 +82,8 @@ pub(super) fn upstream_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     if !plain_or_tls || !named || text.contains(['?', '#', '@']) {
         return Err(D::Error::custom("not an http or https URL of a host"));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    // Written anew, for `HTTPS://` is https too.
+    Ok(url.to_string().trim_end_matches('/').to_owned())
 }
 
 /// An `EnvFilter` directive string.

@@ -2,22 +2,23 @@
 //!
 //! awc's client lives on one thread: a thread of its own runs it, and everybody else hands it calls.
 
-use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::rt::Runtime;
 use actix_web::rt::time::timeout;
-use awc::error::{ConnectError, SendRequestError};
-use awc::{Client, Connector};
-use bytes::Bytes;
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::{Client, ClientResponse, Connector};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::{NotConnected, address, connector, is_ended};
 use super::{Call, Upstream, UpstreamError};
 use crate::config::UpstreamSettings;
 use crate::protocol::ids::{UpstreamKey, hex};
@@ -58,8 +59,9 @@ impl HttpUpstream {
     /// [`SetupError`] when the private CA cannot be read or the thread cannot start.
     pub fn start(settings: &UpstreamSettings, key: UpstreamKey) -> Result<Self, SetupError> {
         let tls = Arc::new(tls_config(settings)?);
+        let tls = settings.url.starts_with("https:").then_some(tls);
         let (calls, inbox) = mpsc::channel(HANDOVERS_MAX);
-        let (url, deadline) = (settings.url.clone(), settings.timeout);
+        let (url, deadline) = (address(&settings.url), settings.timeout);
         let (tell, started) = std::sync::mpsc::channel();
         std::thread::Builder::new().name("upstream".into()).spawn(move || {
             let runtime = match Runtime::new() {
@@ -70,8 +72,8 @@ impl HttpUpstream {
             let _ = tell.send(Ok(()));
             runtime.block_on(async move {
                 let caller = Caller {
-                    uploads: client(&tls, deadline, KEEP_ALIVE_UPLOADS),
-                    looks: client(&tls, deadline, KEEP_ALIVE),
+                    uploads: client(tls.as_ref(), deadline, KEEP_ALIVE_UPLOADS),
+                    looks: client(tls.as_ref(), deadline, KEEP_ALIVE),
                     url,
                     key,
                     timeout: deadline,
@@ -116,12 +118,10 @@ fn tls_config(settings: &UpstreamSettings) -> Result<rustls::ClientConfig, Setup
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn client(tls: &Arc<rustls::ClientConfig>, timeout: Duration, keep_alive: Duration) -> Client {
+fn client(tls: Option<&Arc<rustls::ClientConfig>>, timeout: Duration, keep_alive: Duration) -> Client {
     let connector = Connector::new()
-        .rustls_0_23(Arc::clone(tls))
-        .max_http_version(actix_web::http::Version::HTTP_11)
+        .connector(connector(tls.cloned()))
         .timeout(timeout)
-        .handshake_timeout(timeout)
         .limit(CONNECTIONS_MAX)
         .conn_keep_alive(keep_alive);
     Client::builder()
@@ -171,15 +171,7 @@ impl Caller {
         if reply.status() != actix_web::http::StatusCode::OK {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
-        let announced =
-            reply.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = reply.body().limit(REPLY_BYTES_MAX).await;
-        let body = body.map_err(|error| UpstreamError::Lost(format!("the reply's body: {error}")))?;
-        // awc takes a connection that ends for the end of the body; half an id is another captcha's. A reply in chunks
-        // that breaks off exactly between two of them cannot be told from a whole one here.
-        if announced.is_some_and(|length: usize| length != body.len()) {
-            return Err(UpstreamError::Lost("the reply breaks off".into()));
-        }
+        let body = read_body(&mut reply).await?;
         if contains(&body, self.key.expose().as_bytes()) {
             tracing::error!(
                 call = call.kind().label(),
@@ -191,13 +183,37 @@ impl Caller {
     }
 }
 
+/// The whole body. The end of the connection is the end of the body only when the head announces no other.
+async fn read_body<S>(reply: &mut ClientResponse<S>) -> Result<Bytes, UpstreamError>
+where
+    ClientResponse<S>: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let announces_end =
+        reply.headers().contains_key(CONTENT_LENGTH) || reply.headers().contains_key(TRANSFER_ENCODING);
+    let mut body = BytesMut::new();
+    while let Some(part) = reply.next().await {
+        match part {
+            Ok(part) if body.len() + part.len() <= REPLY_BYTES_MAX => body.extend_from_slice(&part),
+            Ok(_) => return Err(UpstreamError::Lost("the reply is too long".into())),
+            Err(PayloadError::Io(error) | PayloadError::Incomplete(Some(error))) if is_ended(&error) => {
+                if announces_end {
+                    return Err(UpstreamError::Lost("the reply breaks off".into()));
+                }
+                break;
+            }
+            Err(error) => return Err(UpstreamError::Lost(format!("the reply's body: {error}"))),
+        }
+    }
+    Ok(body.freeze())
+}
+
 /// Whether `text` stands in `body`.
 fn contains(body: &[u8], text: &[u8]) -> bool {
     !text.is_empty() && body.windows(text.len()).any(|window| window == text)
 }
 
-/// Tells what was certainly not sent from what may have been. awc reports a reply that was lost after the whole call was
-/// sent as `Connect(Disconnected)`; only a connection that never came about is certain.
+/// Tells what was certainly not sent from what may have been: only what our own connector says is certain, for awc
+/// reports a reply that was lost after the whole call was sent as `Connect(Disconnected)`.
 fn failure(error: &SendRequestError) -> UpstreamError {
     // Not the error's own text where that could name the URL, for the key stands in it.
     match error {
@@ -207,7 +223,7 @@ fn failure(error: &SendRequestError) -> UpstreamError {
         SendRequestError::Connect(ConnectError::Timeout) => {
             UpstreamError::NotSent("no connection in time".into())
         }
-        SendRequestError::Connect(ConnectError::Io(error)) if is_certain(error.kind()) => {
+        SendRequestError::Connect(ConnectError::Io(error)) if NotConnected::is_in(error) => {
             UpstreamError::NotSent(error.to_string())
         }
         SendRequestError::Connect(ConnectError::SslIsNotSupported) | SendRequestError::Url(_) => {
@@ -221,16 +237,4 @@ fn failure(error: &SendRequestError) -> UpstreamError {
         SendRequestError::Response(_) => UpstreamError::Lost("the reply is not HTTP".into()),
         _ => UpstreamError::Lost("the call failed".into()),
     }
-}
-
-fn is_certain(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::AddrNotAvailable
-            // A TLS handshake that failed: no byte of the call was sent.
-            | ErrorKind::InvalidData
-    )
 }

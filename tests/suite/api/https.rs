@@ -1,4 +1,4 @@
-//! Clients that insist on https, with nothing but the private CA.
+//! https on either side, with nothing but a private CA: clients that insist on it, and an upstream.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::io::Write;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
-use crate::support::{Reply, TestGateway, client_key, expected, read_reply, run};
+use crate::support::{Recorder, Reply, Say, TestGateway, client_key, expected, read_reply, run};
 
 fn certificates(folder: &Path) {
     let arguments = ["cert", "--host", "localhost", "127.0.0.1", "gw.internal.example", "--out", "."];
@@ -77,4 +77,45 @@ fn a_client_that_does_not_know_the_ca_or_calls_by_another_name_is_not_served() {
     assert!(stranger.write_all(b"GET /load.php HTTP/1.1\r\n\r\n").is_err());
     let mut other_name = connect(&gateway, "evil.example", private_ca(folder.path()));
     assert!(other_name.write_all(b"GET /load.php HTTP/1.1\r\n\r\n").is_err());
+}
+
+fn server_config(folder: &Path) -> ServerConfig {
+    let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).expect("server.pem is there");
+    let chain = chain.map(|certificate| certificate.expect("a certificate")).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("server.key is there");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the key is the certificate's")
+}
+
+#[test]
+fn an_upstream_over_https_is_trusted_by_its_ca_and_a_reply_that_it_breaks_off_is_a_lost_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificates(folder.path());
+    let upstream = Recorder::start_tls(server_config(folder.path()), |call| match call.path() {
+        // Half of the second would be another captcha's id.
+        "/in.php" if call.contains("whole") => Say::Text("OK|51555".into()),
+        "/in.php" => Say::HalfOfChunks("OK|5155526394351555263943".into()),
+        _ => Say::Text("CAPCHA_NOT_READY".into()),
+    });
+    let ca_file = folder.path().join("ca.pem");
+    let trusting = TestGateway::builder()
+        .upstream(&upstream.url())
+        .settings(|config| config.upstream.ca_file = Some(ca_file))
+        .start();
+    assert_eq!(trusting.upload(&[("textcaptcha", "whole")]).text(), "OK|51555");
+    assert_eq!(trusting.upload(&[("textcaptcha", "cut")]).text(), "ERROR_NO_SLOT_AVAILABLE");
+    assert_eq!(upstream.uploads().len(), 2);
+
+    let strange = TestGateway::fronting(&upstream.url());
+    assert_eq!(strange.upload(&[("textcaptcha", "whole")]).text(), "ERROR_NO_SLOT_AVAILABLE");
+    assert_eq!(upstream.uploads().len(), 2, "nothing is sent to whom we do not trust");
+    assert!(
+        strange.metric("capgate_uploads_total", "outcome=\"unknown\"") < 1.0,
+        "it is known not to be sent"
+    );
 }

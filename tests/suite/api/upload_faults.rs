@@ -126,6 +126,21 @@ fn a_reply_that_breaks_off_is_a_lost_one() {
 }
 
 #[test]
+fn a_reply_that_breaks_off_between_chunks_is_a_lost_one() {
+    a_reply_cut_by(Say::HalfOfChunks);
+}
+
+#[test]
+fn a_reply_of_no_announced_length_ends_with_its_connection() {
+    let upstream = Recorder::start(|call| match call.path() {
+        "/in.php" => Say::UntilClosed("OK|51555".into()),
+        _ => Say::Text("CAPCHA_NOT_READY".into()),
+    });
+    let gateway = TestGateway::fronting(&upstream.url());
+    assert_eq!(gateway.upload(&[("textcaptcha", "two and two")]).text(), "OK|51555");
+}
+
+#[test]
 fn the_first_upload_of_all_is_not_sent_again_either() {
     let upstream = Recorder::start(|call| match call.path() {
         "/in.php" => Say::Close,

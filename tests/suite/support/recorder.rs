@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use percent_encoding::percent_decode;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::wire::find;
 
@@ -22,6 +23,10 @@ pub enum Say {
     TextAndClose(String),
     /// The head announces more than the body then has.
     HalfOf(String),
+    /// In chunks, with the connection closed between two of them.
+    HalfOfChunks(String),
+    /// In HTTP/1.0, with no length in the head: it ends with the connection.
+    UntilClosed(String),
     /// The connection is closed without a reply.
     Close,
     /// No reply, and the connection stays open.
@@ -132,6 +137,7 @@ type Script = dyn Fn(&Recorded) -> Say + Send + Sync;
 
 struct Shared {
     script: Box<Script>,
+    tls: Option<Arc<ServerConfig>>,
     calls: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<TcpStream>>,
     is_stopped: AtomicBool,
@@ -163,10 +169,24 @@ impl Recorder {
     }
 
     pub fn start_on(address: SocketAddr, script: impl Fn(&Recorded) -> Say + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, Box::new(script))
+    }
+
+    /// Over TLS, with this certificate; each connection is ended by the book, with a close_notify.
+    pub fn start_tls(
+        config: ServerConfig,
+        script: impl Fn(&Recorded) -> Say + Send + Sync + 'static,
+    ) -> Self {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        Self::listen(address, Some(Arc::new(config)), Box::new(script))
+    }
+
+    fn listen(address: SocketAddr, tls: Option<Arc<ServerConfig>>, script: Box<Script>) -> Self {
         let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("it listens");
         let shared = Arc::new(Shared {
-            script: Box::new(script),
+            script,
+            tls,
             calls: Mutex::default(),
             open: Mutex::default(),
             is_stopped: AtomicBool::new(false),
@@ -177,7 +197,8 @@ impl Recorder {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// All calls so far, in the order in which they were read to their end.
@@ -219,15 +240,27 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             // A connection that breaks ends its own thread only.
-            let _ = converse(&stream, &shared);
+            let _ = match &shared.tls {
+                None => converse(&stream, &shared),
+                Some(config) => converse_in_tls(&stream, config, &shared),
+            };
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
 }
 
-fn converse(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
+fn converse_in_tls(stream: &TcpStream, config: &Arc<ServerConfig>, shared: &Shared) -> std::io::Result<()> {
+    let session = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
+    let mut session = StreamOwned::new(session, stream);
+    let ended = converse(&mut session, shared);
+    session.conn.send_close_notify();
+    session.flush()?;
+    ended
+}
+
+fn converse(mut stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     loop {
-        let call = read_call(stream)?;
+        let call = read_call(&mut stream)?;
         locked(&shared.calls).push(call.clone());
         let reply = |status: u16, length: usize, body: &str| {
             format!(
@@ -243,6 +276,14 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             Say::HalfOf(body) => {
                 let half = &body[..body.len() / 2];
                 return stream.write_all(reply(200, body.len(), half).as_bytes());
+            }
+            Say::HalfOfChunks(body) => {
+                let half = &body[..body.len() / 2];
+                let head = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n";
+                return stream.write_all(format!("{head}{:x}\r\n{half}\r\n", half.len()).as_bytes());
+            }
+            Say::UntilClosed(body) => {
+                return stream.write_all(format!("HTTP/1.0 200 x\r\n\r\n{body}").as_bytes());
             }
             Say::Close => return Ok(()),
             // Until the other side, or the recorder's end, closes it.
