@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, Reaction};
@@ -67,6 +69,32 @@ pub struct Captcha {
     strange_codes: u8,
     /// Batches in a row that brought nothing.
     empty_batches: u8,
+    /// What a batch that is not believed showed.
+    seen: Option<Box<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    piece: Bytes,
+    order: IdOrder,
+}
+
+/// How the ids of a batch are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdOrder {
+    #[default]
+    Ascending,
+    Descending,
+}
+
+/// What a batch that is not believed shows of a captcha, held against those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing to hold it against.
+    First,
+    /// The same with the ids in the other order.
+    Confirmed,
+    Contradicted,
 }
 
 /// What a look taught about a captcha.
@@ -91,6 +119,7 @@ impl Captcha {
             price_looks: 0,
             strange_codes: 0,
             empty_batches: 0,
+            seen: None,
         }
     }
 
@@ -118,8 +147,8 @@ impl Captcha {
         match self.method.look() {
             _ if self.wants_price => LookForm::Price,
             LookKind::Alone => LookForm::Json,
-            LookKind::Batch if self.batch_max <= 1 => LookForm::Plain,
-            LookKind::Batch => LookForm::Batch,
+            LookKind::Batch | LookKind::BatchFreely if self.batch_max <= 1 => LookForm::Plain,
+            LookKind::Batch | LookKind::BatchFreely => LookForm::Batch,
         }
     }
 
@@ -140,14 +169,53 @@ impl Captcha {
         self.batch_max = (size / 2).max(1);
     }
 
+    /// Whether a person types its answer, so that it could hold a `|`.
+    #[must_use]
+    pub fn is_free_text(&self) -> bool {
+        self.method.look() == LookKind::BatchFreely
+    }
+
+    /// In which order the ids stood when a batch showed something of it that is not believed yet.
+    #[must_use]
+    pub fn seen_in(&self) -> Option<IdOrder> {
+        self.seen.as_ref().map(|seen| seen.order)
+    }
+
+    /// A batch that is not believed, with the ids in `order`, shows `look` at its place. When that contradicts what it
+    /// showed before, the captcha is looked at alone from now on.
+    pub fn sees(&mut self, look: &Look, order: IdOrder) -> Sight {
+        let piece = match look {
+            Look::Solved(solution) => solution.answer.plain(),
+            Look::Code(code) => Bytes::copy_from_slice(code.as_bytes()),
+            Look::NotReady | Look::Garbage => {
+                self.seen = None;
+                return Sight::First;
+            }
+        };
+        match &self.seen {
+            None => {
+                self.seen = Some(Box::new(Seen { piece, order }));
+                Sight::First
+            }
+            Some(seen) if seen.piece != piece => {
+                self.seen = None;
+                self.batch_max = 1;
+                Sight::Contradicted
+            }
+            Some(seen) if seen.order == order => Sight::First,
+            Some(_) => Sight::Confirmed,
+        }
+    }
+
     /// A batch with it came back whole.
     pub const fn matched(&mut self) {
         self.batch_max = self.batch_max.saturating_mul(2);
         self.empty_batches = 0;
     }
 
-    /// A call with it, of `size` captchas, brought nothing, while others' calls did or not. One id that the upstream stumbles over must not hide the
-    /// answers of the others for ever: after some such batches in a row they are looked at in halves, down to alone.
+    /// A call with it, of `size` captchas, brought nothing, while others' calls did or not. One id that the upstream
+    /// stumbles over must not hide the answers of the others for ever: after some such batches in a row they are looked
+    /// at in halves, down to alone.
     pub fn learn_nothing(&mut self, size: usize, others_succeed: bool) -> Learned {
         if self.is_solved {
             return self.learn(Look::Garbage);

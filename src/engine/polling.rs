@@ -8,9 +8,9 @@
 //!   look before it; so the upstream sees at least `interval` between two looks at one captcha.
 //! - One look at one captcha at a time.
 //! - A batch reply with another number of pieces than ids assigns no answer. Its captchas are looked at in halves, down to
-//!   alone, and the batch size in use halves; it grows by one on each full clean batch.
-//!   What the count cannot show: a reply that is short by as many pieces as its answers hold `|` looks whole, and its
-//!   answers are shifted. No remedy is in place; the simulation draws no such pair of faults.
+//!   alone, and the batch size in use halves; it grows by one on each full clean batch. One with as many pieces as ids
+//!   is taken at its word only as far as [`super::trust`] allows; what is not believed is looked at again with the ids
+//!   in the opposite order, and a last look, which has no second, is made alone.
 //! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
@@ -18,8 +18,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
-pub use super::captcha::{Effect, LookForm};
+use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned, Sight};
+pub use super::captcha::{Effect, IdOrder, LookForm};
+use super::trust::Trust;
 use crate::clock::Timestamp;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
@@ -68,6 +69,8 @@ impl Timing {
 pub struct LookCall {
     pub ids: Vec<CaptchaId>,
     pub form: LookForm,
+    /// How `ids` are sorted.
+    pub order: IdOrder,
     /// Whether a captcha in it has no later chance to be looked at.
     pub is_last: bool,
     /// Whether it holds as many ids as the batch size in use.
@@ -78,7 +81,8 @@ impl LookCall {
     /// The same looks in two calls; of one id only the first has any.
     #[must_use]
     pub fn halves(self) -> [Self; 2] {
-        let half = |ids: &[CaptchaId]| Self { is_last: self.is_last, ..call_of(ids.to_vec()) };
+        let half =
+            |ids: &[CaptchaId]| Self { is_last: self.is_last, order: self.order, ..call_of(ids.to_vec()) };
         let (first, second) = self.ids.split_at(self.ids.len().div_ceil(2));
         [half(first), half(second)]
     }
@@ -98,6 +102,7 @@ pub enum Looked {
 pub struct Polling {
     timing: Timing,
     batch_size: usize,
+    trust: Trust,
     open: HashMap<CaptchaId, Captcha>,
     /// Captchas by the moment at which they are due, which is on the grid.
     due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
@@ -109,7 +114,14 @@ impl Polling {
     #[must_use]
     pub fn new(timing: Timing) -> Self {
         let batch_size = BATCH_SIZE_AT_START.min(timing.max_ids);
-        Self { timing, batch_size, open: HashMap::new(), due: BTreeMap::new(), last_success: None }
+        Self {
+            timing,
+            batch_size,
+            trust: Trust::default(),
+            open: HashMap::new(),
+            due: BTreeMap::new(),
+            last_success: None,
+        }
     }
 
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
@@ -193,11 +205,15 @@ impl Polling {
             }
             let form = captcha.form();
             if form != LookForm::Batch {
-                calls.push(LookCall { ids: vec![id], form, is_last: false, is_full: false });
+                calls.push(LookCall { form, ..call_of(vec![id]) });
+                continue;
+            }
+            let is_last = captcha.ends_soon(now);
+            if is_last && captcha.is_free_text() && !self.trust.is_earned() {
+                calls.push(call_of(vec![id]));
                 continue;
             }
             // A last look is paid from the reserve of its own captchas, so it is not shared with others.
-            let is_last = captcha.ends_soon(now);
             if !batch.is_empty() && (batch.len() >= captcha.batch_max() || is_last != batch_is_last) {
                 calls.push(call_of(std::mem::take(&mut batch)));
                 batch_max = self.batch_size;
@@ -214,11 +230,29 @@ impl Polling {
             calls.push(call_of(batch));
         }
         for call in &mut calls {
+            self.sort(call);
             call.is_full = call.form == LookForm::Batch && call.ids.len() == self.batch_size;
             call.is_last =
                 call.ids.iter().filter_map(|id| self.open.get(id)).any(|captcha| captcha.ends_soon(now));
         }
         (calls, over)
+    }
+
+    /// Sorts the ids the other way than most of those whose pieces wait to be confirmed were sorted.
+    fn sort(&self, call: &mut LookCall) {
+        let seen = |order| {
+            let orders = call.ids.iter().filter_map(|id| self.open.get(id)?.seen_in());
+            orders.filter(|seen| *seen == order).count()
+        };
+        call.order = if seen(IdOrder::Ascending) > seen(IdOrder::Descending) {
+            IdOrder::Descending
+        } else {
+            IdOrder::Ascending
+        };
+        call.ids.sort_unstable_by_key(|id| id.0);
+        if call.order == IdOrder::Descending {
+            call.ids.reverse();
+        }
     }
 
     /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
@@ -248,20 +282,16 @@ impl Polling {
         match looked {
             Looked::One(look) => {
                 let id = call.ids[0];
+                if call.form == LookForm::Plain {
+                    self.trust.answered(&look);
+                }
                 effects.extend(self.learn(id, |captcha| captcha.learn(look)));
             }
-            Looked::Many(Batch::Pieces(looks)) => {
-                for (id, look) in call.ids.iter().zip(looks) {
-                    if let Some(captcha) = self.open.get_mut(id) {
-                        captcha.matched();
-                    }
-                    effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
-                }
-                if call.is_full {
-                    self.batch_size = (self.batch_size + 1).min(self.timing.max_ids);
-                }
+            Looked::Many(Batch::Pieces(looks)) => self.take_pieces(call, looks, &mut effects),
+            Looked::Many(Batch::Mismatch { .. }) => {
+                self.trust.mismatched();
+                self.halve(&call.ids);
             }
-            Looked::Many(Batch::Mismatch { .. }) => self.halve(&call.ids),
             Looked::Many(Batch::Account(Code::Known(_))) => {}
             Looked::Many(Batch::Account(Code::Unknown(_)) | Batch::Garbage) | Looked::Failed => {
                 let others_succeed =
@@ -278,6 +308,28 @@ impl Polling {
             self.schedule(*id, earliest, earliest.max(now + gap));
         }
         effects
+    }
+
+    fn take_pieces(&mut self, call: &LookCall, looks: Vec<Look>, effects: &mut Vec<(CaptchaId, Effect)>) {
+        let free_text = call.ids.iter().any(|id| self.open.get(id).is_some_and(Captcha::is_free_text));
+        let is_taken = self.trust.takes(&looks, free_text);
+        for (id, look) in call.ids.iter().zip(looks) {
+            let Some(captcha) = self.open.get_mut(id) else { continue };
+            match if is_taken { Sight::Confirmed } else { captcha.sees(&look, call.order) } {
+                Sight::Confirmed => {
+                    captcha.matched();
+                    if !is_taken {
+                        self.trust.answered(&look);
+                    }
+                    effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
+                }
+                Sight::Contradicted => self.trust.mismatched(),
+                Sight::First => {}
+            }
+        }
+        if call.is_full && is_taken {
+            self.batch_size = (self.batch_size + 1).min(self.timing.max_ids);
+        }
     }
 
     fn halve(&mut self, ids: &[CaptchaId]) {
@@ -329,7 +381,7 @@ impl Polling {
 
 fn call_of(ids: Vec<CaptchaId>) -> LookCall {
     let form = if ids.len() == 1 { LookForm::Plain } else { LookForm::Batch };
-    LookCall { ids, form, is_last: false, is_full: false }
+    LookCall { ids, form, order: IdOrder::default(), is_last: false, is_full: false }
 }
 
 fn grid_after(moment: Timestamp, grid: Duration) -> Timestamp {

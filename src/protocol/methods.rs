@@ -11,6 +11,8 @@ use super::form::Form;
 pub enum Look {
     /// With others in one `ids` call: the answer is one plain piece without `|`.
     Batch,
+    /// With others too, though somebody types the answer as it reads, and it could hold a `|`.
+    BatchFreely,
     /// Alone and with `json=1`: the answer can hold `|`, is an object or an array, or carries extra fields.
     Alone,
 }
@@ -84,50 +86,50 @@ macro_rules! method_table {
 
 #[rustfmt::skip]
 method_table! {
-    // kind           label              method              looked at  first  payload
-    Image           = "image",           "post base64",      Batch,     Image, Image;
-    Text            = "text",            "textcaptcha",      Alone,     Image, Parameters;
-    Grid            = "grid",            "post base64",      Batch,     Image, Image;
-    Canvas          = "canvas",          "post base64",      Batch,     Image, Image;
-    Coordinates     = "coordinates",     "post base64",      Alone,     Image, Image;
-    Rotate          = "rotate",          "rotatecaptcha",    Alone,     Image, Image;
-    BoundingBox     = "bounding_box",    "bounding_box",     Alone,     Image, Parameters;
-    Audio           = "audio",           "audio",            Batch,     Token, Audio;
-    RecaptchaV2     = "recaptcha_v2",    "userrecaptcha",    Batch,     Token, Parameters;
-    RecaptchaCookies = "recaptcha_v2_cookies", "userrecaptcha", Alone,  Token, Parameters;
-    RecaptchaV3     = "recaptcha_v3",    "userrecaptcha",    Alone,     Token, Parameters;
-    Hcaptcha        = "hcaptcha",        "hcaptcha",         Alone,     Token, Parameters;
-    Turnstile       = "turnstile",       "turnstile",        Alone,     Token, Parameters;
-    Funcaptcha      = "funcaptcha",      "funcaptcha",       Alone,     Token, Parameters;
-    Keycaptcha      = "keycaptcha",      "keycaptcha",       Alone,     Token, Parameters;
-    Geetest         = "geetest",         "geetest",          Alone,     Token, Parameters;
-    GeetestV4       = "geetest_v4",      "geetest_v4",       Alone,     Token, Parameters;
-    Capy            = "capy",            "capy",             Alone,     Token, Parameters;
-    Lemin           = "lemin",           "lemin",            Alone,     Token, Parameters;
-    AmazonWaf       = "amazon_waf",      "amazon_waf",       Alone,     Token, Parameters;
-    Tencent         = "tencent",         "tencent",          Alone,     Token, Parameters;
-    Datadome        = "datadome",        "datadome",         Alone,     Token, Parameters;
-    Cybersiara      = "cybersiara",      "cybersiara",       Batch,     Token, Parameters;
-    MtCaptcha       = "mt_captcha",      "mt_captcha",       Batch,     Token, Parameters;
-    Cutcaptcha      = "cutcaptcha",      "cutcaptcha",       Batch,     Token, Parameters;
-    FriendlyCaptcha = "friendly_captcha", "friendly_captcha", Batch,    Token, Parameters;
-    AtbCaptcha      = "atb_captcha",     "atb_captcha",      Batch,     Token, Parameters;
-    Prosopo         = "prosopo",         "prosopo",          Batch,     Token, Parameters;
-    Captchafox      = "captchafox",      "captchafox",       Batch,     Token, Parameters;
-    Yandex          = "yandex",          "yandex",           Batch,     Token, Parameters;
-    Tiktok          = "tiktok",          "tiktok",           Alone,     Token, Parameters;
-    Vkimage         = "vkimage",         "vkimage",          Alone,     Image, Parameters;
-    Vkcaptcha       = "vkcaptcha",       "vkcaptcha",        Alone,     Token, Parameters;
-    Temuimage       = "temuimage",       "temuimage",        Alone,     Image, Parameters;
-    Altcha          = "altcha",          "altcha",           Alone,     Token, Parameters;
-    Binance         = "binance",         "binance",          Alone,     Token, Parameters;
-    Yidun           = "yidun",           "yidun",            Alone,     Token, Parameters;
-    Hunt            = "hunt",            "hunt",             Alone,     Token, Parameters;
-    Alibaba         = "alibaba",         "alibaba",          Alone,     Token, Parameters;
-    Tspd            = "tspd",            "tspd",             Alone,     Token, Parameters;
-    Basilisk        = "basilisk",        "basilisk",         Alone,     Token, Parameters;
-    DragAndDrop     = "drag_and_drop",   "drag_and_drop",    Alone,     Token, Parameters;
-    Imperva         = "imperva",         "imperva",          Alone,     Token, Parameters;
+    // kind           label              method              looked at    first  payload
+    Image           = "image",           "post base64",      BatchFreely, Image, Image;
+    Text            = "text",            "textcaptcha",      Alone,       Image, Parameters;
+    Grid            = "grid",            "post base64",      Batch,       Image, Image;
+    Canvas          = "canvas",          "post base64",      Batch,       Image, Image;
+    Coordinates     = "coordinates",     "post base64",      Alone,       Image, Image;
+    Rotate          = "rotate",          "rotatecaptcha",    Alone,       Image, Image;
+    BoundingBox     = "bounding_box",    "bounding_box",     Alone,       Image, Parameters;
+    Audio           = "audio",           "audio",            BatchFreely, Token, Audio;
+    RecaptchaV2     = "recaptcha_v2",    "userrecaptcha",    Batch,       Token, Parameters;
+    RecaptchaCookies = "recaptcha_v2_cookies", "userrecaptcha", Alone,       Token, Parameters;
+    RecaptchaV3     = "recaptcha_v3",    "userrecaptcha",    Alone,       Token, Parameters;
+    Hcaptcha        = "hcaptcha",        "hcaptcha",         Alone,       Token, Parameters;
+    Turnstile       = "turnstile",       "turnstile",        Alone,       Token, Parameters;
+    Funcaptcha      = "funcaptcha",      "funcaptcha",       Alone,       Token, Parameters;
+    Keycaptcha      = "keycaptcha",      "keycaptcha",       Alone,       Token, Parameters;
+    Geetest         = "geetest",         "geetest",          Alone,       Token, Parameters;
+    GeetestV4       = "geetest_v4",      "geetest_v4",       Alone,       Token, Parameters;
+    Capy            = "capy",            "capy",             Alone,       Token, Parameters;
+    Lemin           = "lemin",           "lemin",            Alone,       Token, Parameters;
+    AmazonWaf       = "amazon_waf",      "amazon_waf",       Alone,       Token, Parameters;
+    Tencent         = "tencent",         "tencent",          Alone,       Token, Parameters;
+    Datadome        = "datadome",        "datadome",         Alone,       Token, Parameters;
+    Cybersiara      = "cybersiara",      "cybersiara",       Batch,       Token, Parameters;
+    MtCaptcha       = "mt_captcha",      "mt_captcha",       Batch,       Token, Parameters;
+    Cutcaptcha      = "cutcaptcha",      "cutcaptcha",       Batch,       Token, Parameters;
+    FriendlyCaptcha = "friendly_captcha", "friendly_captcha", Batch,       Token, Parameters;
+    AtbCaptcha      = "atb_captcha",     "atb_captcha",      Batch,       Token, Parameters;
+    Prosopo         = "prosopo",         "prosopo",          Batch,       Token, Parameters;
+    Captchafox      = "captchafox",      "captchafox",       Batch,       Token, Parameters;
+    Yandex          = "yandex",          "yandex",           Batch,       Token, Parameters;
+    Tiktok          = "tiktok",          "tiktok",           Alone,       Token, Parameters;
+    Vkimage         = "vkimage",         "vkimage",          Alone,       Image, Parameters;
+    Vkcaptcha       = "vkcaptcha",       "vkcaptcha",        Alone,       Token, Parameters;
+    Temuimage       = "temuimage",       "temuimage",        Alone,       Image, Parameters;
+    Altcha          = "altcha",          "altcha",           Alone,       Token, Parameters;
+    Binance         = "binance",         "binance",          Alone,       Token, Parameters;
+    Yidun           = "yidun",           "yidun",            Alone,       Token, Parameters;
+    Hunt            = "hunt",            "hunt",             Alone,       Token, Parameters;
+    Alibaba         = "alibaba",         "alibaba",          Alone,       Token, Parameters;
+    Tspd            = "tspd",            "tspd",             Alone,       Token, Parameters;
+    Basilisk        = "basilisk",        "basilisk",         Alone,       Token, Parameters;
+    DragAndDrop     = "drag_and_drop",   "drag_and_drop",    Alone,       Token, Parameters;
+    Imperva         = "imperva",         "imperva",          Alone,       Token, Parameters;
 }
 
 impl Method {

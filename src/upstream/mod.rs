@@ -148,6 +148,7 @@ pub trait Upstream: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::polling::IdOrder;
 
     fn query(call: &Call) -> String {
         String::from_utf8(call.query(&UpstreamKey::new("k")).to_vec()).unwrap()
@@ -155,7 +156,7 @@ mod tests {
 
     fn look(ids: &[u64], form: LookForm) -> Call {
         let ids = ids.iter().map(|id| CaptchaId(*id)).collect();
-        Call::Look(LookCall { ids, form, is_last: false, is_full: false })
+        Call::Look(LookCall { ids, form, order: IdOrder::Ascending, is_last: false, is_full: false })
     }
 
     #[test]

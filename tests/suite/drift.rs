@@ -58,7 +58,7 @@ fn the_methods_are_those_of_the_method_table() {
             wire => wire.split(' ').map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
         };
         let look = match method.look() {
-            Look::Batch => "with others, in one `ids` call",
+            Look::Batch | Look::BatchFreely => "with others, in one `ids` call",
             Look::Alone => "alone, in JSON",
         };
         let first = match method.first_look() {

@@ -118,7 +118,6 @@ pub async fn mend(shared: &Shared, random: &mut Random) {
 impl World {
     fn set_sky(&mut self, sky: Sky, calm: &Scenario, random: &mut Random) {
         let mut scenario = calm.clone();
-        let is_piped = calm.piped_answers > 0.0;
         let some = |random: &mut Random| Rate::Probability(0.02 + random.fraction() * 0.4);
         let mut fault = |kind: FaultKind, rate| {
             scenario.faults.insert(FaultPoint { kind, endpoint: None }, rate);
@@ -127,11 +126,7 @@ impl World {
             Sky::Calm => {}
             Sky::Faults => {
                 for _ in 0..=random.below(4) {
-                    let kind = pick(FAULTS, random);
-                    // A batch that is short by as many pieces as its answers hold bars looks whole: no count can tell.
-                    if !(is_piped && kind == FaultKind::ShortBatch) {
-                        fault(kind, some(random));
-                    }
+                    fault(pick(FAULTS, random), some(random));
                 }
                 self.network.holds_up = if random.below(3) == 0 { 0.05 } else { 0.0 };
                 self.network.usual_ms = 20 + random.below(600);
