@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -12,6 +13,7 @@ use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::captcha::LIFETIME;
 use crate::engine::polling::{Effect, LookCall, LookForm, Looked, Polling, Timing};
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, CaptchaOutcome, Metrics};
@@ -20,11 +22,13 @@ use crate::protocol::errors::{Code, Reaction};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::reply::{Batch, Look, read_batch, read_look, read_priced_look};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
 use crate::upstream::{Call, UpstreamError};
 
 /// Most looks under way at once; further ones wait until one has come back.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
+/// How long after an answer was not kept the store is asked again.
+const KEEP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Looks at captchas until their answers are known.
 #[derive(Debug)]
@@ -136,31 +140,39 @@ impl Poller {
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
             let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;
             let now = poller.clock.now();
-            let effects = match looked {
+            let (effects, closed) = match looked {
                 Err(UpstreamError::NotSent(_)) => {
                     poller.with(|polling| polling.postpone(&call, now + poller.timing.interval, now));
-                    Vec::new()
+                    (Vec::new(), 0)
                 }
                 looked => {
                     let gap = poller.gate.look_gap(poller.timing.interval);
                     let looked = looked.unwrap_or(Looked::Failed);
-                    poller.counted(|polling| polling.settle(&call, looked, gap, now))
+                    let (effects, before, after) =
+                        poller.compared(|polling| polling.settle(&call, looked, gap, now));
+                    (effects, before - after)
                 }
             };
             drop(place);
             // Together: the store keeps all of them with one write.
             join_all(effects.into_iter().map(|(id, effect)| poller.apply(id, effect))).await;
+            for _ in 0..closed {
+                poller.gate.captcha_closed();
+            }
         });
     }
 
     /// Keeps what was learned, then tells it. An answer is told even when the store is down: a restart would fetch it
     /// again.
-    async fn apply(&self, id: CaptchaId, effect: Effect) {
+    async fn apply(self: &Arc<Self>, id: CaptchaId, effect: Effect) {
         let now = self.clock.now();
         match effect {
             Effect::Solved(solution) => {
                 let change = Change::Solved { id, solution: solution.clone(), at: now };
-                self.keeper.keep(change).await;
+                if let Err(StoreError::Failed(_)) = self.keeper.commit(change.clone()).await {
+                    let uploaded_at = self.answers.owned(id).map_or(now, |owned| owned.uploaded_at);
+                    self.keep_later(change, uploaded_at + LIFETIME);
+                }
                 self.tell(id, solution, now);
             }
             Effect::Priced(price) => {
@@ -174,6 +186,24 @@ impl Poller {
                 self.ended(id, CaptchaOutcome::Expired, now);
             }
         }
+    }
+
+    /// Asks the store again until it takes the answer, or nobody may ask for it any more; a last time before the end of
+    /// the process. Until then a look is kept for the captcha: a restart would need it.
+    fn keep_later(self: &Arc<Self>, change: Change, until: Timestamp) {
+        self.gate.captcha_opened();
+        let poller = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                let is_stopping = poller.tasks.sleep(KEEP_AGAIN_AFTER).await;
+                let is_kept =
+                    !matches!(poller.keeper.commit(change.clone()).await, Err(StoreError::Failed(_)));
+                if is_kept || is_stopping || poller.clock.now() >= until {
+                    break;
+                }
+            }
+            poller.gate.captcha_closed();
+        });
     }
 
     fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
@@ -199,12 +229,7 @@ impl Poller {
 
     /// Acts on the open captchas, and tells the gate of those that came or went: a look is kept for each.
     fn counted<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {
-        let (result, before, after) = self.with(|polling| {
-            let before = polling.open_count();
-            let result = act(polling);
-            self.metrics.polling(polling.open_count(), polling.batch_size());
-            (result, before, polling.open_count())
-        });
+        let (result, before, after) = self.compared(act);
         for _ in before..after {
             self.gate.captcha_opened();
         }
@@ -212,6 +237,16 @@ impl Poller {
             self.gate.captcha_closed();
         }
         result
+    }
+
+    /// Acts on the open captchas; with how many there were before and are now.
+    fn compared<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> (T, usize, usize) {
+        self.with(|polling| {
+            let before = polling.open_count();
+            let result = act(polling);
+            self.metrics.polling(polling.open_count(), polling.batch_size());
+            (result, before, polling.open_count())
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {

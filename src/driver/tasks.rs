@@ -56,6 +56,11 @@ impl Tasks {
         });
     }
 
+    /// Waits, but not past the beginning of the end; true when that has come.
+    pub async fn sleep(&self, how_long: Duration) -> bool {
+        self.stopping.run_until_cancelled(self.clock.sleep(how_long)).await.is_none()
+    }
+
     /// Resolves when a task that should run for ever has ended.
     pub async fn died(&self) {
         self.died.cancelled().await;

@@ -35,7 +35,7 @@ impl NotConnected {
     /// Whether an error of a call says so.
     #[must_use]
     pub fn is_in(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
 

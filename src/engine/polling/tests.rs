@@ -370,3 +370,5 @@ fn a_short_outage_takes_no_batch_apart() {
         assert!(settle(&mut polling, &call, Looked::Failed, now).is_empty());
     }
 }
+
+mod believed;

@@ -101,7 +101,7 @@ pub async fn change(shared: Arc<Shared>, calm: Scenario, seed: u64, only: Option
 /// An operator sees that the key is refused, mends it, and says so.
 pub async fn mend(shared: &Shared, random: &mut Random) {
     let clock = shared.world().clock;
-    if !shared.world().waits.key_is_refused() {
+    if !shared.world().key_is_refused() {
         return;
     }
     clock.sleep(Duration::from_secs(random.below(600))).await;

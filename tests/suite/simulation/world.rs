@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use capgate::clock::{Clock, Timestamp};
 use capgate::driver::Driver;
+use capgate::engine::Why;
 use capgate::simulator::{Answer, Model};
 use tokio::sync::Notify;
 
@@ -204,7 +205,16 @@ impl World {
 
     /// Since when the upstream could be asked without trouble.
     pub fn clear_since(&self) -> Option<Timestamp> {
-        let is_clear = !self.is_troubled && !self.waits.key_is_refused();
+        let is_clear = !self.is_troubled && !self.key_is_refused();
         is_clear.then_some(self.troubled_until)
+    }
+
+    /// Whether somebody has to mend the key: as the gateway was told, or as it remembers across a restart.
+    pub fn key_is_refused(&self) -> bool {
+        let gateway_waits = || {
+            let waits = self.life.driver.as_ref().map(|driver| driver.gate.waits()).unwrap_or_default();
+            waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)))
+        };
+        self.waits.key_is_refused() || gateway_waits()
     }
 }

@@ -172,7 +172,7 @@ impl Recorder {
         Self::listen(address, None, Box::new(script))
     }
 
-    /// Over TLS, with this certificate; each connection is ended by the book, with a close_notify.
+    /// Over TLS, with this certificate; each connection is ended by the book, by saying so.
     pub fn start_tls(
         config: ServerConfig,
         script: impl Fn(&Recorded) -> Say + Send + Sync + 'static,
