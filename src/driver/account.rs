@@ -1,6 +1,7 @@
 //! Balance, statistics and load: one upstream call serves everybody who asks, and for a while those who ask later.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -8,7 +9,7 @@ use moka::future::Cache;
 
 use super::gate::{CallEnd, Gate};
 use super::tasks::Tasks;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::engine::admission::Ticket;
 use crate::engine::refusal::{CallKind as Asked, Ended};
@@ -27,6 +28,8 @@ const FAILURE_KEPT: Duration = Duration::from_secs(10);
 const LAST_GOOD_KEPT: Duration = Duration::from_mins(15);
 /// Most replies that are remembered; statistics have one for each day that is asked for.
 const REPLIES_MAX: u64 = 400;
+/// Most days whose statistics are asked of the upstream in an hour, whoever asks: each is a call that looks may need.
+const STATS_AN_HOUR_MAX: usize = 60;
 /// Most bytes of statistics or load that are kept and passed on.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -105,6 +108,8 @@ pub struct Account {
     serves: config::Cache,
     replies: Cache<Question, Kept>,
     last_good: Cache<Question, Arc<str>>,
+    /// When statistics were asked for in the last hour.
+    stats_asked: Arc<Mutex<VecDeque<Timestamp>>>,
     tasks: Tasks,
 }
 
@@ -119,7 +124,7 @@ impl Account {
     ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
-        Self { clock, gate, metrics, serves, replies, last_good, tasks }
+        Self { clock, gate, metrics, serves, replies, last_good, stats_asked: Arc::default(), tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -163,6 +168,9 @@ impl Account {
 
     /// Waits until the call may go; what stands in its way is often over in a moment.
     async fn turn(&self, question: &Question) -> Result<Ticket, Failure> {
+        if matches!(question, Question::Stats(_)) {
+            self.count_stats()?;
+        }
         let asked = if *question == Question::Load { Asked::Load } else { Asked::Balance };
         let deadline = self.clock.now() + TURN_WITHIN;
         loop {
@@ -180,6 +188,19 @@ impl Account {
                 () = self.clock.sleep_until(refusal.until) => {}
             }
         }
+    }
+
+    /// Counts a question for statistics, or says that there were too many.
+    fn count_stats(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let mut asked = self.stats_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        while asked.pop_front_if(|at| *at + Duration::from_hours(1) <= now).is_some() {}
+        if asked.len() >= STATS_AN_HOUR_MAX {
+            let text = format!("statistics of {STATS_AN_HOUR_MAX} days were asked for within an hour");
+            return Err(Failure::NotNow(text));
+        }
+        asked.push_back(now);
+        Ok(())
     }
 
     async fn fetch_once(&self, question: &Question) -> Result<String, Failure> {

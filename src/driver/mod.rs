@@ -3,7 +3,7 @@
 //! | file | what it carries out |
 //! | --- | --- |
 //! | `submitter` | uploads, each in its turn |
-//! | `poller` | looks at captchas that are due |
+//! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `account` | balance, statistics, load |
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
@@ -19,6 +19,7 @@ pub mod answers;
 mod budgets;
 pub mod gate;
 pub mod keeper;
+mod looked;
 pub mod pingbacks;
 pub mod poller;
 pub mod recovery;

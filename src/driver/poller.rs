@@ -4,24 +4,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::answers::Answers;
-use super::gate::{CallEnd, Gate};
+use super::gate::Gate;
 use super::keeper::Keeper;
+use super::looked;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
-use crate::engine::polling::{Effect, LookCall, LookForm, Looked, Polling, Timing};
-use crate::engine::refusal::{CallKind as Asked, Ended};
-use crate::metrics::{CallOutcome, CaptchaOutcome, Metrics};
+use crate::engine::polling::{Effect, LookCall, Looked, Polling, Timing};
+use crate::engine::refusal::CallKind as Asked;
+use crate::metrics::{CaptchaOutcome, Metrics};
 use crate::protocol::answer::Solution;
-use crate::protocol::errors::{Code, Reaction};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
-use crate::protocol::reply::{Batch, Look, read_batch, read_look, read_priced_look};
 use crate::store::{Change, StoreError};
 use crate::upstream::{Call, UpstreamError};
 
@@ -138,7 +136,7 @@ impl Poller {
         self.tasks.spawn(async move {
             let upstream_call = Call::Look(call.clone());
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
-            let looked = poller.gate.send(ticket, upstream_call, |body| read(&call, body)).await;
+            let looked = poller.gate.send(ticket, upstream_call, |body| looked::read(&call, body)).await;
             let now = poller.clock.now();
             let (effects, closed) = match looked {
                 Err(UpstreamError::NotSent(_)) => {
@@ -269,48 +267,4 @@ impl Drop for Place {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
     }
-}
-
-/// Reads the reply to a look, and says what it means for the account.
-fn read(call: &LookCall, body: &Bytes) -> (Looked, CallEnd) {
-    if call.form != LookForm::Batch {
-        let look = if call.form == LookForm::Price { read_priced_look(body) } else { read_look(body) };
-        let end = end_of(std::slice::from_ref(&look));
-        return (Looked::One(look), end);
-    }
-    let batch = read_batch(body, call.ids.len());
-    let end = match &batch {
-        Batch::Pieces(looks) => end_of(looks),
-        Batch::Account(code) => CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) },
-        Batch::Mismatch { pieces } => {
-            tracing::warn!(ids = call.ids.len(), pieces, "a batch came back with pieces that fit no ids");
-            CallEnd { outcome: CallOutcome::Mismatch, ended: Ended::NoCode }
-        }
-        Batch::Garbage => CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode },
-    };
-    (Looked::Many(batch), end)
-}
-
-/// A code about the account counts wherever it stands, also in the place of one captcha's answer.
-fn end_of(looks: &[Look]) -> CallEnd {
-    let code_of = |look: &Look| match look {
-        Look::Code(code) => Some(code.clone()),
-        _ => None,
-    };
-    let is_about_account = |code: &Code| match code.known() {
-        Some(known) => known.is_about_account(),
-        None => matches!(code.reaction(), Reaction::WaitOutBlock(_)),
-    };
-    if let Some(code) = looks.iter().filter_map(code_of).find(is_about_account) {
-        return CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code) };
-    }
-    if looks.iter().all(|look| matches!(look, Look::Garbage)) {
-        return CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode };
-    }
-    // A code of a captcha alone: `Ended::Code`, for an unknown one could be a new word for a wrong key.
-    let ended = match looks {
-        [Look::Code(code)] => Ended::Code(code.clone()),
-        _ => Ended::Done,
-    };
-    CallEnd { outcome: CallOutcome::Done, ended }
 }

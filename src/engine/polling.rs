@@ -15,88 +15,29 @@
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
 
+mod look_call;
+mod timing;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned, Sight};
 pub use super::captcha::{Effect, IdOrder, LookForm};
+pub use look_call::{LookCall, Looked};
+pub use timing::Timing;
+
+use look_call::call_of;
+use timing::{GRID_MAX, grid_after};
+
 use super::trust::Trust;
 use crate::clock::Timestamp;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::methods::{FirstLook, Method};
+use crate::protocol::methods::Method;
 use crate::protocol::reply::{Batch, Look};
 
 /// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
 pub const BATCH_SIZE_AT_START: usize = 12;
-/// Steps of the grid between two looks at one captcha. They come to a little more than `interval`, see
-/// [`GRID_SLACK_PARTS`].
-const GRID_STEPS: u32 = 6;
-/// The interval runs from the reply, the grid from the look: a reply within a twentieth of `interval` still lets the next
-/// look fall on the last of the steps and not on the one after.
-const GRID_SLACK_PARTS: u32 = 20;
-/// Widest grid: well below [`LAST_LOOK_BEFORE_END`].
-const GRID_MAX: Duration = Duration::from_secs(1);
-
-/// The settings of `[polling]` that decide when to look.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// Shortest time between two looks at one captcha.
-    pub interval: Duration,
-    pub first_look: Duration,
-    pub first_look_token: Duration,
-    /// Most ids in one call.
-    pub max_ids: usize,
-}
-
-impl Timing {
-    /// Distance of the moments at which looks are made.
-    fn grid(&self) -> Duration {
-        ((self.interval + self.interval / GRID_SLACK_PARTS) / GRID_STEPS)
-            .clamp(Duration::from_millis(1), GRID_MAX)
-    }
-
-    fn first_look_of(&self, method: Method) -> Duration {
-        match method.first_look() {
-            FirstLook::Image => self.first_look,
-            FirstLook::Token => self.first_look_token,
-        }
-    }
-}
-
-/// One call to the upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookCall {
-    pub ids: Vec<CaptchaId>,
-    pub form: LookForm,
-    /// How `ids` are sorted.
-    pub order: IdOrder,
-    /// Whether a captcha in it has no later chance to be looked at.
-    pub is_last: bool,
-    /// Whether it holds as many ids as the batch size in use.
-    pub is_full: bool,
-}
-
-impl LookCall {
-    /// The same looks in two calls; of one id only the first has any.
-    #[must_use]
-    pub fn halves(self) -> [Self; 2] {
-        let half =
-            |ids: &[CaptchaId]| Self { is_last: self.is_last, order: self.order, ..call_of(ids.to_vec()) };
-        let (first, second) = self.ids.split_at(self.ids.len().div_ceil(2));
-        [half(first), half(second)]
-    }
-}
-
-/// What came of a call.
-#[derive(Clone, Debug)]
-pub enum Looked {
-    One(Look),
-    Many(Batch),
-    /// No reply that could be read.
-    Failed,
-}
-
 /// The open captchas and their looks.
 #[derive(Debug)]
 pub struct Polling {
@@ -377,16 +318,6 @@ impl Polling {
         let due = grid_after(at, self.timing.grid());
         self.due.entry(due).or_default().push_back(id);
     }
-}
-
-fn call_of(ids: Vec<CaptchaId>) -> LookCall {
-    let form = if ids.len() == 1 { LookForm::Plain } else { LookForm::Batch };
-    LookCall { ids, form, order: IdOrder::default(), is_last: false, is_full: false }
-}
-
-fn grid_after(moment: Timestamp, grid: Duration) -> Timestamp {
-    let grid = u64::try_from(grid.as_millis()).unwrap_or(u64::MAX).max(1);
-    Timestamp(moment.0.div_ceil(grid).saturating_mul(grid))
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::protocol::answer::{Answer, Solution};
+use crate::protocol::errors::{Code, ErrorCode};
+use crate::protocol::ids::CaptchaId;
 
 fn accepted(id: u64) -> UploadReply {
     UploadReply::Accepted(CaptchaId(id))

@@ -41,6 +41,22 @@ fn fifty_who_ask_for_statistics_at_once_cost_one_call_a_day() {
 }
 
 #[test]
+fn statistics_of_sixty_days_an_hour_are_asked_of_the_upstream_and_of_no_more() {
+    let gateway = TestGateway::start();
+    let ask = |day: u32| {
+        let date = format!("20{:02}-{:02}-{:02}", day / 360, day / 30 % 12 + 1, day % 30 % 28 + 1);
+        gateway.res(&format!("action=getstats&date={date}&json=1"))
+    };
+    for day in 0..60 {
+        assert!(ask(day * 31).text().contains('<'), "day {day}: {}", ask(day * 31).text());
+    }
+    let refused = ask(2_000);
+    assert!(refused.text().contains("within an hour"), "{}", refused.text());
+    assert!(ask(31).text().contains('<'), "what was asked for before is remembered");
+    assert_eq!(gateway.simulator().state().counts.r, 60);
+}
+
+#[test]
 fn fifty_who_ask_for_the_load_at_once_cost_one_call_and_need_no_key() {
     let gateway = TestGateway::start();
     for reply in at_once(|| gateway.get("/load.php")) {
