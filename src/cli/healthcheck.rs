@@ -66,47 +66,7 @@ fn ready_url(url: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
     use super::*;
-
-    /// A server that answers one call with `head`.
-    fn answering(head: &'static str) -> (String, std::thread::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let thread = std::thread::spawn(move || {
-            let (mut call, _) = listener.accept().unwrap();
-            let mut start = [0; 16];
-            call.read_exact(&mut start).unwrap();
-            assert_eq!(&start, b"GET /readyz HTTP");
-            call.write_all(head.as_bytes()).unwrap();
-        });
-        (url, thread)
-    }
-
-    fn check(url: String) -> anyhow::Result<()> {
-        run(Arguments { file: File::default(), url: Some(url) })
-    }
-
-    #[test]
-    fn only_status_200_is_ready() {
-        let (url, thread) = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-        check(url).unwrap();
-        thread.join().unwrap();
-        let (url, thread) = answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
-        let error = check(url).unwrap_err().to_string();
-        assert!(error.contains("status 503"), "{error}");
-        thread.join().unwrap();
-    }
-
-    #[test]
-    fn nobody_listening_is_one_clear_line() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = format!("{:#}", check(format!("http://{free}/")).unwrap_err());
-        assert!(error.starts_with("not ready: http://127.0.0.1:"), "{error}");
-        assert_eq!(error.lines().count(), 1);
-    }
 
     #[test]
     fn every_address_of_this_machine_is_asked_on_loopback() {

@@ -104,12 +104,6 @@ impl Polling {
         self.open.len()
     }
 
-    /// Whether `id` is still looked at.
-    #[must_use]
-    pub fn is_open(&self, id: CaptchaId) -> bool {
-        self.open.contains_key(&id)
-    }
-
     /// Most ids in a call at present.
     #[must_use]
     pub const fn batch_size(&self) -> usize {

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use capgate::simulator::Scenario;
 
-use crate::support::{TestBinary, client_key, expected, run, send};
+use crate::support::{Recorder, Say, TestBinary, client_key, expected, run, send};
 
 const UPSTREAM_KEY: &str = "upstream-key-that-nobody-may-see";
 
@@ -217,4 +217,15 @@ fn simulate_answers_on_every_page() {
     assert!(get(address, "/state").contains("\"C\":1"));
     let (said, logged) = simulator.stop();
     assert!(!said.contains(&key) && !logged.contains(&key));
+}
+
+#[test]
+fn healthcheck_takes_no_status_but_200_for_ready() {
+    let folder = folder();
+    let server = Recorder::start(|call| match call.path() {
+        "/readyz" => Say::Page(503, "not ready"),
+        _ => Say::Text("ready".into()),
+    });
+    let said = errors(&run(folder.path(), &["healthcheck", "--url", &server.url()], &[]));
+    assert!(matches!(&said[..], [line] if line.contains("status 503")), "{said:?}");
 }
