@@ -18,10 +18,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::{Config, Listen, StoreUrl};
+use crate::config::{Config, Listen, StoreSettings, StoreUrl};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::server::{Server, routes};
+use crate::store::sqlite::Options;
 use crate::store::{MemoryStore, SqliteStore, Store};
 use crate::upstream::HttpUpstream;
 
@@ -73,7 +74,7 @@ impl App {
         };
         let metrics = Arc::new(Metrics::default());
         let upstream = Arc::new(HttpUpstream::start(&config.upstream, key)?);
-        let store = open_store(&config.store.url)?;
+        let store = open_store(&config.store)?;
         let driver = Driver::start(config, Clock::system(), store, upstream, Arc::clone(&metrics))
             .await
             .context("the store cannot be read")?;
@@ -187,11 +188,13 @@ fn tls_config(certificate: &Path, key: &Path) -> anyhow::Result<rustls::ServerCo
         .context("listen.tls_cert and listen.tls_key do not fit together")
 }
 
-fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
-    match url {
-        StoreUrl::Memory => Ok(Arc::new(MemoryStore::default())),
+fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
+    let usage_kept_days = settings.usage_days;
+    match &settings.url {
+        StoreUrl::Memory => Ok(Arc::new(MemoryStore::keeping(usage_kept_days))),
         StoreUrl::Sqlite(path) => {
-            let store = SqliteStore::open(path).with_context(|| format!("store.url: {}", path.display()))?;
+            let store = SqliteStore::open_with(path, Options { usage_kept_days, ..Options::default() })
+                .with_context(|| format!("store.url: {}", path.display()))?;
             Ok(Arc::new(store))
         }
     }

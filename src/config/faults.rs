@@ -20,8 +20,8 @@ pub enum Problem {
     Unreadable(String),
     #[error("is not TOML: {0}")]
     Syntax(String),
-    #[error("unknown setting{}", nearest.map_or_else(String::new, |name| format!("; did you mean {name}?")))]
-    Unknown { nearest: Option<&'static str> },
+    #[error("unknown setting{}", nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
+    Unknown { nearest: Option<String> },
     #[error("found {found}, expected {expected}")]
     Unfit { found: String, expected: String },
     #[error("missing, expected {expected}")]
@@ -51,9 +51,14 @@ impl Faults {
         self.0.push(Fault { place: place.to_owned(), setting: setting.to_owned(), problem });
     }
 
-    /// Those that leave `setting` in doubt: its own, and those of the file as a whole.
-    pub(super) fn about(mut self, setting: &str) -> Self {
-        self.0.retain(|fault| fault.setting.is_empty() || fault.setting == setting);
+    /// Those that leave settings, or whole sections, in doubt: their own, and those of the file as a whole.
+    pub(super) fn about(mut self, settings: &[&str]) -> Self {
+        let is_of = |name: &str, setting: &&str| {
+            name.strip_prefix(setting).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.0.retain(|Fault { setting: name, .. }| {
+            name.is_empty() || settings.iter().any(|setting| is_of(name, setting))
+        });
         self
     }
 }

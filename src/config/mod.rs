@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `sections` | the types that the rest of the program reads, and their defaults |
 //! | `table` | the settings table: every name with its bounds and its doc |
+//! | `prices` | what answers cost |
 //! | `reference` | the table as the reference file and for the README |
 //! | `sources` | the file and the environment as settings, each with its place |
 //! | `values`, `secrets` | how single values, and keys from files, are read |
@@ -17,6 +18,7 @@
 
 mod check;
 mod faults;
+mod prices;
 mod reading;
 mod reference;
 mod secrets;
@@ -34,6 +36,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, Faults, Problem};
+pub use prices::Prices;
 pub use reference::{reference_file, settings_table};
 pub use sections::{
     Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads,
@@ -59,6 +62,7 @@ pub struct Config {
     pub auth: Auth,
     pub log: Log,
     pub cache: Cache,
+    pub prices: Prices,
     #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<Client>,
 }
@@ -88,8 +92,22 @@ impl Config {
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<SocketAddr, Faults> {
         let (config, faults) = Self::read(file, env, true);
-        let faults = faults.about("listen.admin");
+        let faults = faults.about(&["listen.admin"]);
         if faults.is_empty() { Ok(config.listen.admin) } else { Err(faults) }
+    }
+
+    /// Where the usage is and what answers cost, for a report. It looks past faults elsewhere, for whoever asks may not
+    /// be let at the account's key.
+    ///
+    /// # Errors
+    /// The faults that leave these in doubt.
+    pub fn for_usage(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<(StoreUrl, Prices), Faults> {
+        let (config, faults) = Self::read(file, env, true);
+        let faults = faults.about(&["store", "prices"]);
+        if faults.is_empty() { Ok((config.store.url, config.prices)) } else { Err(faults) }
     }
 
     fn read(

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::table::SETTINGS;
+use super::Prices;
+use super::table::{PRICE, SETTINGS};
+use crate::protocol::methods::Method;
 
 /// The README's table.
 #[must_use]
@@ -36,6 +38,10 @@ pub fn reference_file() -> String {
             let _ = write!(file, "\n{heading}\n");
         }
         let _ = writeln!(file, "# {}\n# Accepts {}.", setting.doc, setting.accepts.words());
+        if setting.name == PRICE {
+            file.push_str(&prices());
+            continue;
+        }
         let name = setting.short_name();
         let _ = match setting.default_value() {
             Some(value) if is_client => writeln!(file, "# {name} = {value}"),
@@ -44,4 +50,10 @@ pub fn reference_file() -> String {
         };
     }
     file
+}
+
+/// A line for each method's price.
+fn prices() -> String {
+    let prices = Prices::default();
+    Method::ALL.iter().map(|method| format!("{} = {}\n", method.label(), prices.of_1000(*method))).collect()
 }

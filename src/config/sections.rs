@@ -51,6 +51,9 @@ pub struct UpstreamSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     pub batch_counts_as: BatchCountsAs,
+    /// Zero: never.
+    #[serde(with = "compact::required")]
+    pub balance_every: Duration,
 }
 
 impl Default for UpstreamSettings {
@@ -61,6 +64,7 @@ impl Default for UpstreamSettings {
             timeout: Duration::from_secs(30),
             ca_file: None,
             batch_counts_as: BatchCountsAs::Unknown,
+            balance_every: Duration::from_hours(1),
         }
     }
 }
@@ -122,10 +126,17 @@ impl Default for Budget {
     }
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
     pub url: StoreUrl,
+    pub usage_days: u32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { url: StoreUrl::default(), usage_days: 400 }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::Config;
+use super::prices::PRICE_MAX;
+use crate::protocol::methods::Method;
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub enum Accepts {
     Count(u64, u64),
     /// A number above zero, up to and including this.
     Above0UpTo(u32),
+    /// A number from zero, up to and including this.
+    From0UpTo(u32),
     /// What these words say; its type in `sections` or `values` checks it.
     Text(&'static str),
     /// The same, of which no fault ever shows the value.
@@ -41,6 +45,9 @@ const LOOK: Accepts = Accepts::Time(Duration::ZERO, MIN.saturating_mul(5));
 pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores";
 /// TOML's largest integer.
 const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
+
+/// The row of all prices: each method's label is a setting.
+pub(super) const PRICE: &str = "prices.METHOD";
 
 const fn row(name: &'static str, accepts: Accepts, example: &'static str, doc: &'static str) -> Setting {
     Setting { name, accepts, example, doc }
@@ -61,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     row("upstream.timeout", Accepts::Time(SEC, MIN.saturating_mul(5)), "", "The longest an upstream call may take."),
     row("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
     row("upstream.batch_counts_as", Accepts::Text(r#""unknown", "one" or "each""#), "", "How block rule 1005 counts a look at several captchas; unknown: both readings are kept."),
+    row("upstream.balance_every", Accepts::Time(Duration::ZERO, MIN.saturating_mul(24 * 60)), "", "How often the account's balance is read for `capgate usage`, when captchas were answered since; 0s: only when clients ask for it."),
 
     row("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
     row("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
@@ -76,6 +84,7 @@ pub const SETTINGS: &[Setting] = &[
     row("budget.upload_gap", Accepts::Time(Duration::ZERO, MIN), "", "The shortest time between two uploads; the service asks for 100ms."),
 
     row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
+    row("store.usage_days", Accepts::Count(7, 36_500), "", "How many days of usage are kept for `capgate usage`; answers leave a minute after their 15 minutes."),
 
     row("auth.mode", Accepts::Text(r#""keys" or "open""#), "", "keys: each client has its own. open: any key is taken as one client; for a sidecar, loopback listeners only."),
 
@@ -86,6 +95,8 @@ pub const SETTINGS: &[Setting] = &[
     row("cache.stats", REUSE, "", "The same for statistics."),
     row("cache.load", REUSE, "", "The same for the service's load."),
 
+    row(PRICE, Accepts::From0UpTo(PRICE_MAX), "2.99", "USD per 1000 answers of a method, by its label, where `get2` did not tell the price; `capgate usage` estimates with it. The methods' table has the defaults."),
+
     row("client.name", Accepts::Text(CLIENT_NAME), r#""team-a""#, "The client's label in metrics, logs and reports."),
     row("client.key", Accepts::Secret("a key of 32 symbols, or a list of up to two"), r#""…""#, "The client's key; two while rotating."),
     row("client.key_sha256", Accepts::Secret("64 hexadecimal digits, or a list of up to two such texts"), r#""…""#, "The same as SHA-256 digests, instead of `key`; `capgate new-key` prints it."),
@@ -95,11 +106,15 @@ pub const SETTINGS: &[Setting] = &[
     row("client.hold", HOLD, r#""4s""#, "polling.hold for this client."),
 ];
 
-/// The row for a setting's full name, `client.0.name` for a client's.
+/// The row for a setting's full name, `client.0.name` for a client's, `prices.image` for a price.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
     let numbered = name.starts_with("client.");
     let unnumbered = without_number(name);
-    let is_it = |setting: &&Setting| setting.name == unnumbered && (unnumbered != name) == numbered;
+    let is_price = name.strip_prefix("prices.").and_then(Method::from_label).is_some();
+    let is_it = |setting: &&Setting| match setting.name {
+        PRICE => is_price,
+        own => own == unnumbered && (unnumbered != name) == numbered,
+    };
     SETTINGS.iter().find(is_it)
 }
 
@@ -114,17 +129,20 @@ pub(super) fn is_section(name: &str) -> bool {
 }
 
 /// The known name that is most like an unknown one, if any is; a section's for one without a dot.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
+pub(super) fn nearest(name: &str) -> Option<String> {
     let name = without_number(name);
-    let known = |setting: &Setting| {
-        if name.contains('.') { setting.name } else { setting.section() }
+    let known = |setting: &Setting| match setting.name {
+        _ if !name.contains('.') => vec![setting.section().to_owned()],
+        PRICE => Method::ALL.iter().map(|method| format!("prices.{}", method.label())).collect(),
+        own => vec![own.to_owned()],
     };
     SETTINGS
         .iter()
-        .map(|setting| (known(setting), strsim::jaro_winkler(known(setting), &name)))
-        .filter(|(_, likeness)| *likeness > 0.8)
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(known, _)| known)
+        .flat_map(known)
+        .map(|known| (strsim::jaro_winkler(&known, &name), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }
 
 /// `client.name` for `client.0.name`.
@@ -174,6 +192,7 @@ impl Accepts {
             Self::Count(min, UNBOUNDED) => format!("a whole number from {min}"),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
             Self::Above0UpTo(max) => format!("a number above 0, up to {max}"),
+            Self::From0UpTo(max) => format!("a number from 0 to {max}"),
             Self::Text(words) | Self::Secret(words) => (*words).to_owned(),
         }
     }
@@ -191,20 +210,26 @@ impl Accepts {
                 .and_then(|count| u64::try_from(count).ok())
                 .is_some_and(|count| (*min..=*max).contains(&count)),
             Self::Above0UpTo(max) => {
-                let number = value.as_float().or_else(|| value.to_string().parse().ok());
-                number.is_some_and(|number| number > 0.0 && number <= f64::from(*max))
+                number(value).is_some_and(|number| number > 0.0 && number <= f64::from(*max))
+            }
+            Self::From0UpTo(max) => {
+                number(value).is_some_and(|number| (0.0..=f64::from(*max)).contains(&number))
             }
             Self::Text(_) | Self::Secret(_) => true,
         }
     }
 
     pub(super) fn is_number(&self) -> bool {
-        matches!(self, Self::Count(..) | Self::Above0UpTo(_))
+        matches!(self, Self::Count(..) | Self::Above0UpTo(_) | Self::From0UpTo(_))
     }
 
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
     }
+}
+
+fn number(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| value.to_string().parse().ok())
 }
 
 /// A length of time as the file has it: `5m`.

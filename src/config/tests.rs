@@ -56,6 +56,8 @@ fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
 /// One setting alone, as a file has it.
 fn with(name: &str, value: &str) -> Result<Config, String> {
     let (section, name) = name.split_once('.').unwrap();
+    // Any method's price stands for all of them.
+    let name = if name == "METHOD" { "image" } else { name };
     let text = if section == "client" {
         let identity = [("name", "\"a\""), ("key", &format!("\"{CLIENT}\""))];
         let identity = identity.iter().filter(|(own, _)| !name.starts_with(own));
@@ -307,6 +309,20 @@ fn a_health_check_looks_past_faults_elsewhere() {
     let env = [("CAPGATE_LISTEN__ADMIN", "127.0.0.1:7"), ("CAPGATE_POLLING__HOLD", "no")];
     assert_eq!(Config::admin_address(None, variables(&env)).unwrap().port(), 7);
     Config::admin_address(None, variables(&[("CAPGATE_LISTEN__ADMIN", "7")])).unwrap_err();
+}
+
+#[test]
+fn a_report_of_usage_looks_past_faults_elsewhere() {
+    let wrong = [("CAPGATE_UPSTREAM__KEY_FILE", "/nowhere/key"), ("CAPGATE_POLLING__HOLD", "no")];
+    let right = [("CAPGATE_STORE__URL", "sqlite:other.db"), ("CAPGATE_PRICES__IMAGE", "0.5")];
+    let (url, prices) = Config::for_usage(None, variables(&[wrong, right].concat())).unwrap();
+    assert_eq!(url, "sqlite:other.db".parse().unwrap());
+    assert_eq!(prices.of_1000(crate::protocol::methods::Method::Image), "0.5".parse().unwrap());
+    for fault in
+        [("CAPGATE_STORE__URL", "other.db"), ("CAPGATE_PRICES__IMAGE", "x"), ("CAPGATE_STORE__URI", "x")]
+    {
+        assert_eq!(Config::for_usage(None, variables(&[fault])).unwrap_err().len(), 1, "{fault:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use moka::Expiry;
 use moka::future::Cache;
 
 use super::gate::{CallEnd, Gate};
+use super::readings::Readings;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
@@ -105,6 +106,7 @@ pub struct Account {
     clock: Clock,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
+    readings: Arc<Readings>,
     serves: config::Cache,
     replies: Cache<Question, Kept>,
     last_good: Cache<Question, Arc<str>>,
@@ -120,11 +122,13 @@ impl Account {
         tasks: Tasks,
         gate: Arc<Gate>,
         metrics: Arc<Metrics>,
+        readings: Arc<Readings>,
         serves: config::Cache,
     ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
-        Self { clock, gate, metrics, serves, replies, last_good, stats_asked: Arc::default(), tasks }
+        let stats_asked = Arc::default();
+        Self { clock, gate, metrics, readings, serves, replies, last_good, stats_asked, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -154,7 +158,12 @@ impl Account {
     }
 
     async fn fetch(&self, question: &Question) -> Kept {
-        let reply = self.fetch_once(question).await.map(Arc::from);
+        let reply: Result<Arc<str>, _> = self.fetch_once(question).await.map(Arc::from);
+        if let (Ok(balance), Question::Balance) = (&reply, question) {
+            let (readings, balance) = (Arc::clone(&self.readings), Arc::clone(balance));
+            // Nobody who asked waits for the store.
+            self.tasks.spawn(async move { readings.keep(&balance).await });
+        }
         let serves = match (&reply, question) {
             // Nobody was asked, so the next may try at once.
             (Err(Failure::NotNow(_)), _) => Duration::ZERO,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::clock::Timestamp;
 use crate::metrics::Metrics;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Day, Ledger, Store, StoreError};
 
 /// The way to the store.
 pub struct Keeper {
@@ -53,6 +54,14 @@ impl Keeper {
     pub async fn keep(&self, change: Change) {
         // Logged and counted in `commit`.
         let _ = self.commit(change).await;
+    }
+
+    /// Usage and readings, as [`Store::ledger`] has them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ledger(&self, since: Day, open_since: Timestamp) -> Result<Ledger, StoreError> {
+        self.store.ledger(since, open_since).await
     }
 
     /// Whether the last change was not kept.

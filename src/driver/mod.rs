@@ -6,6 +6,7 @@
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `account` | balance, statistics, load |
+//! | `readings` | the balance beside what was answered |
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
 //! | `recovery` | the start, and forgetting |
 //! | `gate` | asks admission, calls, settles |
@@ -22,6 +23,7 @@ pub mod keeper;
 mod looked;
 pub mod pingbacks;
 pub mod poller;
+pub mod readings;
 pub mod recovery;
 pub mod refusal;
 pub mod reports;
@@ -48,6 +50,7 @@ use gate::Gate;
 use keeper::Keeper;
 use pingbacks::Pingbacks;
 use poller::Poller;
+use readings::Readings;
 pub use refusal::Refusal;
 use reports::Reports;
 use submitter::{Submitter, Tools};
@@ -98,7 +101,7 @@ impl Driver {
         upstream: Arc<dyn Upstream>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let recovered = store.load().await?;
+        let mut recovered = store.load().await?;
         let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics)));
         let admission = budgets::restore(config, limits, &recovered, clock.now());
         let gate = Arc::new(Gate::new(
@@ -117,6 +120,17 @@ impl Driver {
             max_ids: config.polling.max_ids,
         };
         let tasks = Tasks::new(clock);
+        let last = recovered.reading.take();
+        let readings =
+            Arc::new(Readings::new(clock, Arc::clone(&keeper), budgets::fingerprint(config), last));
+        let account = Account::new(
+            clock,
+            tasks.clone(),
+            Arc::clone(&gate),
+            Arc::clone(&metrics),
+            Arc::clone(&readings),
+            config.cache.clone(),
+        );
         let poller = Arc::new(Poller::new(
             clock,
             tasks.clone(),
@@ -139,15 +153,13 @@ impl Driver {
         let limits = QueueLimits { items: config.uploads.queue_max, bytes: config.uploads.queue_bytes_max };
         tasks.spawn_endless(Arc::clone(&poller).run());
         tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
+        let balance_every = config.upstream.balance_every;
+        if !balance_every.is_zero() {
+            tasks.spawn_endless(readings::take(clock, account.clone(), readings, balance_every));
+        }
         Ok(Self {
             clock,
-            account: Account::new(
-                clock,
-                tasks.clone(),
-                Arc::clone(&gate),
-                Arc::clone(&metrics),
-                config.cache.clone(),
-            ),
+            account,
             reports: Reports {
                 clock,
                 gate: Arc::clone(&gate),

@@ -16,6 +16,9 @@ pub enum StoreError {
     /// An `Accepted` for an id that is somebody's already.
     #[error("captcha {0} is kept already")]
     Duplicate(CaptchaId),
+    /// Nobody but the gateway makes it.
+    #[error("{}: there is no such file; the gateway makes it when it starts", .0.display())]
+    Missing(PathBuf),
     #[error("{}: its directory is missing", .0.display())]
     NoDirectory(PathBuf),
     /// Locked by another process, or by this one.

@@ -7,16 +7,18 @@ use futures_util::future::BoxFuture;
 
 use super::usage::{Outline, State, USAGE_KEPT_DAYS, Usage};
 use super::{
-    CaptchaRecord, Change, Day, Intent, IntentId, NotAccepted, Recovered, Store, StoreError, UsageKey,
-    UsageTable,
+    CaptchaRecord, Change, Day, Intent, IntentId, Ledger, NotAccepted, Reading, Recovered, Store, StoreError,
+    UsageKey, UsageTable,
 };
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
 
 /// Keeps changes in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
     kept: Mutex<Kept>,
+    /// How many days of usage stay.
+    usage_kept_days: u32,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +28,14 @@ struct Kept {
     pingbacks: BTreeSet<(String, String)>,
     budgets: Option<String>,
     usage: UsageTable,
+    /// By hour; the first of the hour, and the last if there is another.
+    readings: BTreeMap<(u64, Place), Reading>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    First,
+    Last,
 }
 
 #[derive(Debug)]
@@ -35,7 +45,7 @@ struct Noted {
 }
 
 impl Kept {
-    fn apply(&mut self, change: Change) -> Result<(), StoreError> {
+    fn apply(&mut self, change: Change, usage_kept_days: u32) -> Result<(), StoreError> {
         match change {
             Change::Submitting(intent) => {
                 self.intents.insert(intent.id, Noted { intent, is_unknown: false });
@@ -74,7 +84,12 @@ impl Kept {
             }
             Change::PingbacksCleared { client } => self.pingbacks.retain(|(owner, _)| *owner != client),
             Change::Budgets(budgets) => self.budgets = Some(budgets),
-            Change::Forget { uploaded_before } => self.forget(uploaded_before),
+            Change::Balance(reading) => {
+                let hour = reading.hour();
+                let is_first = !self.readings.contains_key(&(hour, Place::First));
+                self.readings.insert((hour, if is_first { Place::First } else { Place::Last }), reading);
+            }
+            Change::Forget { uploaded_before } => self.forget(uploaded_before, usage_kept_days),
         }
         Ok(())
     }
@@ -98,7 +113,7 @@ impl Kept {
         Ok(())
     }
 
-    fn forget(&mut self, uploaded_before: Timestamp) {
+    fn forget(&mut self, uploaded_before: Timestamp, usage_kept_days: u32) {
         for captcha in self.captchas.values().filter(|captcha| captcha.uploaded_at < uploaded_before) {
             self.usage.add(key_of(captcha), &usage_of(captcha, true));
         }
@@ -107,19 +122,24 @@ impl Kept {
         }
         self.captchas.retain(|_, captcha| captcha.uploaded_at >= uploaded_before);
         self.intents.retain(|_, noted| noted.intent.at >= uploaded_before);
-        self.usage.forget_before(Day::of(uploaded_before).days_before(USAGE_KEPT_DAYS));
+        let first_day = Day::of(uploaded_before).days_before(usage_kept_days);
+        self.usage.forget_before(first_day);
+        self.readings.retain(|_, reading| reading.at >= first_day.start());
     }
 
-    fn usage(&self, since: Day) -> UsageTable {
+    fn ledger(&self, since: Day, open_since: Timestamp) -> Ledger {
         let mut usage = self.usage.clone();
         for captcha in self.captchas.values() {
-            usage.add(key_of(captcha), &usage_of(captcha, false));
+            usage.add(key_of(captcha), &usage_of(captcha, captcha.uploaded_at < open_since));
         }
-        for Noted { intent, .. } in self.intents.values().filter(|noted| noted.is_unknown) {
+        let is_unknown = |noted: &&Noted| noted.is_unknown || noted.intent.at < open_since;
+        for Noted { intent, .. } in self.intents.values().filter(is_unknown) {
             usage.add(key_of_intent(intent), &Usage::of_unknown());
         }
         usage.forget_before(since);
-        usage
+        let readings =
+            self.readings.values().filter(|reading| reading.at >= since.start()).cloned().collect();
+        Ledger { usage, readings }
     }
 }
 
@@ -132,7 +152,7 @@ fn key_of_intent(intent: &Intent) -> UsageKey {
     UsageKey { day: Day::of(intent.at), client: intent.client.clone(), method: intent.method }
 }
 
-fn usage_of(captcha: &CaptchaRecord, is_forgotten: bool) -> Usage {
+fn usage_of(captcha: &CaptchaRecord, is_over: bool) -> Usage {
     let solution = captcha.solution.as_ref();
     Usage::of(&Outline {
         uploaded_at: captcha.uploaded_at,
@@ -140,11 +160,23 @@ fn usage_of(captcha: &CaptchaRecord, is_forgotten: bool) -> Usage {
         state: solution.map_or(State::Open, |solution| State::of(&solution.answer)),
         price: solution.and_then(|solution| solution.price.as_deref()),
         report: captcha.report,
-        is_forgotten,
+        is_over,
     })
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::keeping(USAGE_KEPT_DAYS)
+    }
+}
+
 impl MemoryStore {
+    /// An empty store in which usage stays for so many days.
+    #[must_use]
+    pub fn keeping(usage_kept_days: u32) -> Self {
+        Self { kept: Mutex::default(), usage_kept_days }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,17 +191,18 @@ impl Store for MemoryStore {
             unknown: kept.intents.values().map(|noted| noted.intent.clone()).collect(),
             pingbacks: kept.pingbacks.iter().cloned().collect(),
             budgets: kept.budgets.clone(),
+            reading: kept.readings.last_key_value().map(|(_, reading)| reading.clone()),
         };
         Box::pin(std::future::ready(Ok(recovered)))
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
-        let applied = self.kept().apply(change);
+        let applied = self.kept().apply(change, self.usage_kept_days);
         Box::pin(std::future::ready(applied))
     }
 
-    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>> {
-        let usage = self.kept().usage(since);
-        Box::pin(std::future::ready(Ok(usage)))
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+        let ledger = self.kept().ledger(since, open_since);
+        Box::pin(std::future::ready(Ok(ledger)))
     }
 }

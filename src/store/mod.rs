@@ -9,9 +9,11 @@
 //! | `memory` | a store that forgets everything when the process ends |
 //! | `sqlite` | a store in one file |
 //! | `usage`, `solve_times` | what stays of captchas that are forgotten |
+//! | `readings` | the account's balance beside it |
 
 pub mod errors;
 pub mod memory;
+pub mod readings;
 pub mod solve_times;
 pub mod sqlite;
 pub mod usage;
@@ -26,6 +28,7 @@ use crate::protocol::poll::Verdict;
 
 pub use errors::StoreError;
 pub use memory::MemoryStore;
+pub use readings::Reading;
 pub use sqlite::SqliteStore;
 pub use usage::{Day, Usage, UsageKey, UsageTable};
 
@@ -107,7 +110,9 @@ pub enum Change {
     },
     /// All budgets, as one serialised value; the last one stays.
     Budgets(String),
-    /// Captchas uploaded before this moment leave; their usage stays, for [`usage::USAGE_KEPT_DAYS`].
+    /// The account's balance was read. Of each hour, the first reading stays and the last.
+    Balance(Reading),
+    /// Captchas uploaded before this moment leave; their usage stays, for as many days as the store was told.
     Forget {
         uploaded_before: Timestamp,
     },
@@ -123,6 +128,16 @@ pub struct Recovered {
     pub pingbacks: Vec<(String, String)>,
     /// All budgets, as they were kept last.
     pub budgets: Option<String>,
+    /// The last reading of the account's balance.
+    pub reading: Option<Reading>,
+}
+
+/// What was used and what was paid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    pub usage: UsageTable,
+    /// In the order of time.
+    pub readings: Vec<Reading>,
 }
 
 /// Keeps changes.
@@ -133,6 +148,7 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps `change`; it is durable when this returns.
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Usage of the days from `since` on, with that of captchas which are not forgotten yet.
-    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>>;
+    /// Usage and readings of the days from `since` on, with captchas which are not forgotten yet. One that was uploaded
+    /// before `open_since` gets no answer any more, and an upload that was about to be sent then is unknown.
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>>;
 }

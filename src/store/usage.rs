@@ -16,6 +16,10 @@ use crate::protocol::poll::Verdict;
 
 /// How many days usage is kept when nothing else is said.
 pub const USAGE_KEPT_DAYS: u32 = 400;
+/// A price above this is none: what an upstream in disorder writes must not drown all other figures. In USD.
+const PRICE_MAX: Decimal = Decimal::ONE_HUNDRED;
+/// Decimal places of a price that count: with a billionth of a dollar, sums stay exact.
+const PRICE_PLACES: u32 = 9;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// A day in UTC: days since 1970-01-01.
@@ -39,13 +43,13 @@ pub struct Usage {
     pub solved: u64,
     /// Ended without an answer: unsolvable.
     pub failed: u64,
-    /// Forgotten while still open.
+    /// Too old for an answer while still open.
     pub unanswered: u64,
     /// Uploads of which nobody knows whether they were accepted; not among `uploads`.
     pub unknown: u64,
     pub reported_good: u64,
     pub reported_bad: u64,
-    /// Captchas whose price is known, and so is in `cost`.
+    /// Of those solved, the ones whose price is known, and so is in `cost`. What is not solved is not charged.
     pub priced: u64,
     /// In USD.
     pub cost: Decimal,
@@ -69,8 +73,8 @@ pub struct Outline<'a> {
     pub state: State,
     pub price: Option<&'a str>,
     pub report: Option<Verdict>,
-    /// It will not change any more.
-    pub is_forgotten: bool,
+    /// No answer can come any more.
+    pub is_over: bool,
 }
 
 /// Usage by day, client and method.
@@ -125,14 +129,14 @@ impl Usage {
                 }
             }
             State::Failed => usage.failed = 1,
-            State::Open => usage.unanswered = captcha.is_forgotten.into(),
+            State::Open => usage.unanswered = captcha.is_over.into(),
         }
         match captcha.report {
             Some(Verdict::Good) => usage.reported_good = 1,
             Some(Verdict::Bad) => usage.reported_bad = 1,
             None => {}
         }
-        if let Some(price) = captcha.price.and_then(|price| price.trim().parse().ok()) {
+        if let Some(price) = captcha.price.filter(|_| captcha.state == State::Solved).and_then(price) {
             (usage.priced, usage.cost) = (1, price);
         }
         usage
@@ -142,6 +146,18 @@ impl Usage {
     #[must_use]
     pub fn of_unknown() -> Self {
         Self { unknown: 1, ..Self::default() }
+    }
+
+    /// Answers whose price is not known.
+    #[must_use]
+    pub const fn unpriced(&self) -> u64 {
+        self.solved.saturating_sub(self.priced)
+    }
+
+    /// Captchas that may still be answered.
+    #[must_use]
+    pub const fn open(&self) -> u64 {
+        self.uploads.saturating_sub(self.solved).saturating_sub(self.failed).saturating_sub(self.unanswered)
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -196,6 +212,12 @@ impl UsageTable {
     }
 }
 
+/// A price as the upstream wrote it, if it is one.
+fn price(text: &str) -> Option<Decimal> {
+    let price: Decimal = text.trim().parse().ok()?;
+    (Decimal::ZERO..=PRICE_MAX).contains(&price).then(|| price.round_dp(PRICE_PLACES))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,20 +231,34 @@ mod tests {
         assert_eq!(Day(20_000).start(), Timestamp(1_728_000_000_000));
     }
 
-    #[test]
-    fn prices_add_up_exactly_and_one_that_is_no_number_is_not_known() {
-        let with_price = |price| Outline {
+    fn with_price(price: &str) -> Outline<'_> {
+        Outline {
             uploaded_at: Timestamp(0),
             solved_at: Some(Timestamp(7_000)),
             state: State::Solved,
             price: Some(price),
             report: None,
-            is_forgotten: false,
-        };
+            is_over: false,
+        }
+    }
+
+    #[test]
+    fn prices_add_up_exactly_and_one_that_is_no_number_is_not_known() {
         let mut usage = Usage::default();
-        for price in ["0.00299", "0.1", "0.2", "free"] {
+        for price in ["0.00299", "0.1", "0.2", "free", "-1", "100.1", "100", "0.0000000014"] {
             usage.add(&Usage::of(&with_price(price)));
         }
-        assert_eq!((usage.solved, usage.priced, usage.cost.to_string().as_str()), (4, 3, "0.30299"));
+        assert_eq!((usage.solved, usage.priced, usage.unpriced()), (8, 5, 3));
+        assert_eq!(usage.cost.to_string(), "100.302990001");
+    }
+
+    #[test]
+    fn what_is_not_solved_is_not_charged_and_is_open_until_it_is_over() {
+        let of = |state, is_over| Usage::of(&Outline { state, is_over, ..with_price("0.1") });
+        let failed = of(State::Failed, true);
+        assert_eq!((failed.failed, failed.priced, failed.cost), (1, 0, Decimal::ZERO));
+        let (open, over) = (of(State::Open, false), of(State::Open, true));
+        assert_eq!((open.open(), open.unanswered, open.cost), (1, 0, Decimal::ZERO));
+        assert_eq!((over.open(), over.unanswered, over.cost), (0, 1, Decimal::ZERO));
     }
 }

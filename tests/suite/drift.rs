@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use capgate::config::Prices;
 use capgate::metrics;
 use capgate::protocol::errors::{ErrorCode, Reaction};
 use capgate::protocol::methods::{FirstLook, Look, Method};
@@ -50,8 +51,10 @@ fn the_metrics_are_those_of_the_catalogue() {
 
 #[test]
 fn the_methods_are_those_of_the_method_table() {
-    let mut table =
-        String::from("| label | `method=` | looked at | first look |\n| --- | --- | --- | --- |\n");
+    let mut table = String::from(
+        "| label | `method=` | looked at | first look | `[prices]` |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let prices = Prices::default();
     for method in Method::ALL {
         let wire = match method.wire() {
             "" => "any other".to_owned(),
@@ -65,7 +68,8 @@ fn the_methods_are_those_of_the_method_table() {
             FirstLook::Image => "`polling.first_look`",
             FirstLook::Token => "`polling.first_look_token`",
         };
-        writeln!(table, "| {} | {wire} | {look} | {first} |", method.label()).unwrap();
+        let price = prices.of_1000(*method);
+        writeln!(table, "| {} | {wire} | {look} | {first} | {price} |", method.label()).unwrap();
     }
     check("methods", &table);
 }

@@ -1,6 +1,7 @@
 //! Every row of the settings table.
 
 use super::*;
+use crate::protocol::methods::Method;
 
 #[test]
 fn each_bound_holds_at_its_limit_and_one_over() {
@@ -30,9 +31,35 @@ fn each_bound_holds_at_its_limit_and_one_over() {
                     assert!(ok(bad).is_err(), "{bad}");
                 }
             }
+            Accepts::From0UpTo(max) => {
+                for good in ["0".to_owned(), "0.001".to_owned(), max.to_string()] {
+                    assert_eq!(ok(&good), Ok(()));
+                }
+                for bad in ["-0.001", "nan", "inf", &format!("{max}.001"), "\"1\""] {
+                    assert!(ok(bad).is_err(), "{bad}");
+                }
+            }
             Accepts::Text(_) | Accepts::Secret(_) => assert!(ok("1").is_err(), "{}", setting.name),
         }
     }
+}
+
+#[test]
+fn every_method_has_a_price_and_nothing_else_has() {
+    for method in Method::ALL {
+        let config = with(&format!("prices.{}", method.label()), "0.5").unwrap();
+        assert_eq!(config.prices.of_1000(*method), "0.5".parse().unwrap());
+    }
+    let faults = with("prices.hcapcha", "1").unwrap_err();
+    assert!(faults.ends_with("prices.hcapcha: unknown setting; did you mean prices.hcaptcha?"), "{faults}");
+    assert!(with("prices.METHOD", "1").is_ok(), "a test's name for any of them");
+    let env = [("CAPGATE_PRICES__RECAPTCHA_V2", "1.5"), ("CAPGATE_PRICES__IMAGE", "cheap")];
+    let faults = load("", &env).unwrap_err();
+    assert_eq!(
+        faults,
+        "CAPGATE_PRICES__IMAGE: prices.image: found \"cheap\", expected a number from 0 to 10000"
+    );
+    assert_eq!(load("", &env[..1]).unwrap().prices.of_1000(Method::RecaptchaV2), "1.5".parse().unwrap());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::ledger;
+use super::{ledger, readings};
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::Verdict;
@@ -79,6 +79,7 @@ pub(super) fn apply(connection: &Connection, change: &Change, usage_kept_days: u
         Change::Budgets(value) => {
             run("INSERT OR REPLACE INTO kept_values (name, value) VALUES ('budgets', ?)", params![value])?
         }
+        Change::Balance(reading) => readings::keep(connection, reading)?,
         Change::Forget { uploaded_before } => {
             ledger::forget(connection, *uploaded_before, usage_kept_days).map_err(Fault::Store)?;
             0

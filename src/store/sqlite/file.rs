@@ -54,6 +54,13 @@ pub(super) fn open(path: &Path, options: Options) -> Result<StoreFile, StoreErro
 
 /// Opens `path` for reading only, locked or not.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(StoreError::Missing(path.to_owned())),
+        Err(error) => {
+            return Err(StoreError::CannotOpen { path: path.to_owned(), why: error.to_string() });
+        }
+    }
     let cannot = |error: rusqlite::Error| cannot_open(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;

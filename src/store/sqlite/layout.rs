@@ -14,7 +14,8 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x6361_7067;
 
 /// Step `n` makes layout `n + 1` of layout `n`.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE captchas (
         id          INTEGER PRIMARY KEY,
         client      TEXT NOT NULL,
@@ -63,10 +64,26 @@ const STEPS: &[&str] = &["
         solve_times TEXT NOT NULL,
         PRIMARY KEY (day, client, method)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- Readings of the account's balance: of each hour, the first (place 0) and the last (place 1).
+    CREATE TABLE readings (
+        hour        INTEGER NOT NULL,
+        place       INTEGER NOT NULL CHECK (place IN (0, 1)),
+        at          INTEGER NOT NULL,
+        account     TEXT NOT NULL,
+        balance     TEXT NOT NULL,
+        spent       TEXT NOT NULL,
+        charged     TEXT NOT NULL,
+        left_out    INTEGER NOT NULL,
+        standing    TEXT NOT NULL,
+        PRIMARY KEY (hour, place)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The present layout's number.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const _: () = assert!(STEPS.len() == VERSION as usize, "every layout has its step");
 
 /// The number of the layout that the file has; 0 for an empty file.

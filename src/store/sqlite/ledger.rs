@@ -1,17 +1,18 @@
-//! Usage in the tables: what is forgotten is counted first, in the same transaction.
+//! Usage and readings in the tables: what is forgotten is counted first, in the same transaction.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::changes;
 use super::recovered::{method, moment, verdict};
+use super::{changes, readings};
 use crate::clock::Timestamp;
+use crate::store::Ledger;
 use crate::store::solve_times::SolveTimes;
 use crate::store::usage::{Day, Outline, State, Usage, UsageKey, UsageTable};
 
 const NUMBERS: &str = "uploads, solved, failed, unanswered, unknown, reported_good, reported_bad, priced, cost, \
     solve_times";
 
-/// Captchas and intents from before `uploaded_before` become usage, and usage older than `kept_days` leaves.
+/// Captchas and intents from before `uploaded_before` become usage; usage and readings older than `kept_days` leave.
 pub(super) fn forget(
     connection: &Connection,
     uploaded_before: Timestamp,
@@ -19,8 +20,8 @@ pub(super) fn forget(
 ) -> rusqlite::Result<()> {
     let before = changes::moment(uploaded_before);
     let mut usage = UsageTable::default();
-    add_captchas(connection, &mut usage, "uploaded_at < ?", before, true)?;
-    add_intents(connection, &mut usage, "at < ?", before)?;
+    add_captchas(connection, &mut usage, "uploaded_at < ?", before, uploaded_before)?;
+    add_intents(connection, &mut usage, "at < ?", [before])?;
     for (key, added) in usage.rows() {
         keep(connection, key, added)?;
     }
@@ -29,11 +30,11 @@ pub(super) fn forget(
     }
     let first_day = Day::of(uploaded_before).days_before(kept_days);
     connection.prepare_cached("DELETE FROM usage WHERE day < ?")?.execute([first_day.0])?;
-    Ok(())
+    readings::forget_before(connection, first_day)
 }
 
-/// Usage of the days from `since` on: what is kept, and what the captchas that are not forgotten add.
-pub(super) fn read(connection: &Connection, since: Day) -> rusqlite::Result<UsageTable> {
+/// Usage of the days from `since` on, what is kept and what the captchas that are not forgotten add; and the readings.
+pub(super) fn read(connection: &Connection, since: Day, open_since: Timestamp) -> rusqlite::Result<Ledger> {
     let snapshot = connection.unchecked_transaction()?;
     let mut usage = UsageTable::default();
     let mut kept =
@@ -45,26 +46,28 @@ pub(super) fn read(connection: &Connection, since: Day) -> rusqlite::Result<Usag
         usage.add(key, &numbers(row)?);
     }
     let start = changes::moment(since.start());
-    add_captchas(&snapshot, &mut usage, "uploaded_at >= ?", start, false)?;
-    add_intents(&snapshot, &mut usage, "is_unknown AND at >= ?", start)?;
-    Ok(usage)
+    add_captchas(&snapshot, &mut usage, "uploaded_at >= ?", start, open_since)?;
+    let still_open = changes::moment(open_since);
+    add_intents(&snapshot, &mut usage, "at >= ? AND (is_unknown OR at < ?)", [start, still_open])?;
+    Ok(Ledger { usage, readings: readings::read(&snapshot, since)? })
 }
 
-/// Adds the captchas that `condition` selects.
+/// Adds the captchas that `condition` selects; those from before `open_since` get no answer any more.
 fn add_captchas(
     connection: &Connection,
     usage: &mut UsageTable,
     condition: &str,
     bound: i64,
-    is_forgotten: bool,
+    open_since: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut captchas = connection.prepare_cached(&format!(
         "SELECT client, method, uploaded_at, solved_at, state, price, report FROM captchas WHERE {condition}"
     ))?;
     let mut captchas = captchas.query([bound])?;
     while let Some(row) = captchas.next()? {
+        let uploaded_at = moment(row.get(2)?);
         let outline = Outline {
-            uploaded_at: moment(row.get(2)?),
+            uploaded_at,
             solved_at: row.get::<_, Option<_>>(3)?.map(moment),
             state: match row.get_ref(4)?.as_str()? {
                 "solved" => State::Solved,
@@ -73,9 +76,9 @@ fn add_captchas(
             },
             price: row.get_ref(5)?.as_str_or_null()?,
             report: verdict(row.get_ref(6)?.as_str_or_null()?),
-            is_forgotten,
+            is_over: uploaded_at < open_since,
         };
-        usage.add(key(row, outline.uploaded_at)?, &Usage::of(&outline));
+        usage.add(key(row, uploaded_at)?, &Usage::of(&outline));
     }
     Ok(())
 }
@@ -85,11 +88,11 @@ fn add_intents(
     connection: &Connection,
     usage: &mut UsageTable,
     condition: &str,
-    bound: i64,
+    bounds: impl Params,
 ) -> rusqlite::Result<()> {
     let sql = format!("SELECT client, method, at FROM intents WHERE {condition}");
     let mut intents = connection.prepare_cached(&sql)?;
-    let mut intents = intents.query([bound])?;
+    let mut intents = intents.query(bounds)?;
     while let Some(row) = intents.next()? {
         usage.add(key(row, moment(row.get(2)?))?, &Usage::of_unknown());
     }

@@ -11,11 +11,13 @@
 //! | `changes` | what one change does |
 //! | `recovered` | what is read at the start |
 //! | `ledger` | usage |
+//! | `readings` | the account's balance |
 
 mod changes;
 mod file;
 mod layout;
 mod ledger;
+mod readings;
 mod recovered;
 mod writer;
 
@@ -26,7 +28,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::usage::USAGE_KEPT_DAYS;
-use super::{Change, Day, Recovered, Store, StoreError, UsageTable};
+use super::{Change, Day, Ledger, Recovered, Store, StoreError};
+use crate::clock::Timestamp;
 use writer::{Job, Writer};
 
 /// Changes handed over and not yet taken into a group; whoever has one more waits for a place.
@@ -80,13 +83,14 @@ impl SqliteStore {
         Ok(Self { path, jobs: Some(jobs), writer: Some(writer) })
     }
 
-    /// Reads usage from a file that another process may have open, and write to, at the same time.
+    /// Reads what [`Store::ledger`] gives from a file that another process may have open, and write to, at the same
+    /// time.
     ///
     /// # Errors
-    /// When there is no such file, or it cannot be read.
-    pub fn read_usage(path: &Path, since: Day) -> Result<UsageTable, StoreError> {
+    /// When there is no such file, or it cannot be read. No file is made.
+    pub fn read_ledger(path: &Path, since: Day, open_since: Timestamp) -> Result<Ledger, StoreError> {
         let connection = file::open_to_read(path)?;
-        ledger::read(&connection, since).map_err(|error| file::cannot_open(path, &error))
+        ledger::read(&connection, since, open_since).map_err(|error| file::cannot_open(path, &error))
     }
 
     /// Hands a job to the writer and waits until it is done.
@@ -112,10 +116,10 @@ impl Store for SqliteStore {
     }
 
     /// Reads through a connection of its own, so that no change waits for it.
-    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>> {
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
         let path = self.path.clone();
         Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || Self::read_usage(&path, since));
+            let read = tokio::task::spawn_blocking(move || Self::read_ledger(&path, since, open_since));
             read.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
         })
     }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 
+use super::readings;
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::ids::CaptchaId;
@@ -26,6 +27,7 @@ pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
         budgets: transaction
             .query_row("SELECT value FROM kept_values WHERE name = 'budgets'", [], |row| row.get(0))
             .optional()?,
+        reading: readings::last(&transaction)?,
     };
     transaction.commit()?;
     Ok(recovered)

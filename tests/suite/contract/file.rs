@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use capgate::clock::Timestamp;
 use capgate::protocol::methods::Method;
-use capgate::store::{Day, SqliteStore, StoreError};
+use capgate::store::{Change, Day, SqliteStore, StoreError};
 
 use super::places::{
     NOON, Place, Sqlite, accepted, captchas, commit_all, ids, solved, submitting, text, upload,
 };
+use super::readings::reading;
 
 fn error(path: &Path) -> StoreError {
     SqliteStore::open(path).err().unwrap_or_else(|| panic!("{} was opened", path.display()))
@@ -34,8 +36,11 @@ async fn a_second_store_on_one_file_refuses_until_the_first_is_gone() {
 #[tokio::test]
 async fn usage_can_be_read_while_a_store_is_open_and_after() {
     let place = Sqlite::default();
-    let uploads = || SqliteStore::read_usage(&place.path(), Day(0)).map(|usage| usage.total().uploads);
-    assert!(matches!(uploads(), Err(StoreError::CannotOpen { .. })));
+    let uploads = || {
+        let ledger = SqliteStore::read_ledger(&place.path(), Day(0), Timestamp(0));
+        ledger.map(|ledger| ledger.usage.total().uploads)
+    };
+    assert_eq!(uploads(), Err(StoreError::Missing(place.path())));
     assert!(!place.path().exists(), "reading makes no file");
     let store = place.open();
     assert_eq!(uploads(), Ok(0));
@@ -77,6 +82,34 @@ fn a_newer_layout_is_refused_and_left_as_it_is() {
     assert!(matches!(newer, StoreError::Newer { found, known, .. } if found == known + 1), "{newer}");
     assert_eq!(version(Some(present)), present);
     drop(place.open());
+}
+
+/// As the first version left it: captchas with and without an answer, an upload without an outcome, usage, budgets.
+const LAYOUT_1: &str = include_str!("layout_1.sql");
+
+#[tokio::test]
+async fn a_file_of_the_first_layout_becomes_one_of_the_present_layout_and_loses_nothing() {
+    let place = Sqlite::default();
+    rusqlite::Connection::open(place.path()).unwrap().execute_batch(LAYOUT_1).unwrap();
+    let early = SqliteStore::read_ledger(&place.path(), Day(0), Timestamp(0)).unwrap_err().to_string();
+    assert!(early.contains("layout is number 1") && early.contains("start of the gateway"), "{early}");
+
+    let store = place.open();
+    let recovered = store.load().await.unwrap();
+    assert_eq!(recovered.captchas.len(), 2);
+    let solution = recovered.captchas[0].solution.as_ref().unwrap();
+    assert_eq!((solution.answer.plain().as_ref(), solution.price.as_deref()), (&b"x7k"[..], Some("0.00085")));
+    assert_eq!(recovered.unknown.len(), 1);
+    assert_eq!((recovered.budgets.as_deref(), recovered.reading), (Some("{}"), None));
+    assert_eq!(recovered.pingbacks, [("team-a".to_owned(), "http://a.example".to_owned())]);
+    let total = store.ledger(Day(0), Timestamp(0)).await.unwrap().usage.total();
+    assert_eq!((total.uploads, total.solved, total.unknown, total.priced), (12, 10, 1, 4));
+    assert_eq!(total.cost.to_string(), "0.00385");
+
+    let noon = reading(NOON, "10");
+    commit_all(&*store, [Change::Balance(noon.clone())]).await;
+    drop(store);
+    assert_eq!(place.open().load().await.unwrap().reading, Some(noon));
 }
 
 #[tokio::test]

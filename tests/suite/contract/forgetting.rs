@@ -8,14 +8,19 @@ use capgate::protocol::answer::Answer;
 use capgate::protocol::ids::CaptchaId;
 use capgate::protocol::methods::Method;
 use capgate::protocol::poll::Verdict;
-use capgate::store::{Change, Day, IntentId, NotAccepted, Store, Usage};
+use capgate::store::{Change, Day, IntentId, NotAccepted, Store, Usage, UsageTable};
 
 use super::places::{
     DAY, NOON, Place, accepted, commit_all, forget, ids, priced, solved, submitting, text, upload,
 };
 
+/// Usage from `since` on, where every captcha is still young.
+async fn usage(store: &dyn Store, since: Day) -> UsageTable {
+    store.ledger(since, Timestamp(0)).await.unwrap().usage
+}
+
 async fn total(store: &dyn Store) -> Usage {
-    store.usage(Day(0)).await.unwrap().total()
+    usage(store, Day(0)).await.total()
 }
 
 /// Six uploads: solved twice, failed, open, unknown, and about to be sent.
@@ -87,7 +92,7 @@ pub async fn usage_adds_up_by_client_method_and_day(place: &impl Place) {
         }
         commit_all(&*store, [forget(midnight + 1)]).await;
     }
-    let rows = |table: capgate::store::UsageTable| -> Vec<_> {
+    let rows = |table: UsageTable| -> Vec<_> {
         let row = |key: &capgate::store::UsageKey, usage: &Usage| {
             (key.day.0, key.client.clone(), key.method, usage.uploads)
         };
@@ -99,9 +104,9 @@ pub async fn usage_adds_up_by_client_method_and_day(place: &impl Place) {
         (20_001, "team-b".to_owned(), Method::Image, 3),
         (20_001, "team-b".to_owned(), Method::Hcaptcha, 3),
     ];
-    assert_eq!(rows(store.usage(Day(20_001)).await.unwrap()), second_day);
-    assert_eq!(rows(store.usage(Day(20_000)).await.unwrap()).len(), 6);
-    assert_eq!(rows(store.usage(Day(20_002)).await.unwrap()), []);
+    assert_eq!(rows(usage(&*store, Day(20_001)).await), second_day);
+    assert_eq!(rows(usage(&*store, Day(20_000)).await).len(), 6);
+    assert_eq!(rows(usage(&*store, Day(20_002)).await), []);
 }
 
 pub async fn usage_stays_400_days_and_not_one_more(place: &impl Place) {
@@ -112,4 +117,44 @@ pub async fn usage_stays_400_days_and_not_one_more(place: &impl Place) {
     assert_eq!(total(&*store).await.uploads, 1);
     commit_all(&*store, [forget(NOON + 401 * DAY)]).await;
     assert_eq!(total(&*store).await.uploads, 0);
+}
+
+pub async fn usage_stays_as_many_days_as_the_store_was_told_and_not_one_more<P: Place>(_: &P) {
+    let place = P::keeping(7);
+    let store = place.open();
+    upload(&*store, 1, "team-a", NOON).await;
+    commit_all(&*store, [forget(NOON + 7 * DAY)]).await;
+    assert_eq!(total(&*store).await.uploads, 1);
+    commit_all(&*store, [forget(NOON + 8 * DAY)]).await;
+    assert_eq!(total(&*store).await.uploads, 0);
+}
+
+pub async fn what_can_have_no_answer_any_more_is_not_open(place: &impl Place) {
+    let store = place.open();
+    upload(&*store, 1, "team-a", NOON).await;
+    commit_all(&*store, [submitting(2, "team-a", Method::Image, NOON)]).await;
+    let at = async |open_since| {
+        let total = store.ledger(Day(0), Timestamp(open_since)).await.unwrap().usage.total();
+        (total.open(), total.unanswered, total.unknown)
+    };
+    assert_eq!(at(NOON).await, (1, 0, 0));
+    assert_eq!(at(NOON + 1).await, (0, 1, 1));
+    commit_all(&*store, [solved(1, text("x"), NOON + 5_000)]).await;
+    assert_eq!(at(NOON + 1).await, (0, 0, 1), "an answer that came is one");
+    commit_all(&*store, [forget(NOON + 1)]).await;
+    assert_eq!(at(NOON + 1).await, (0, 0, 1));
+}
+
+pub async fn only_an_answer_costs_anything(place: &impl Place) {
+    let store = place.open();
+    for id in 1..=3 {
+        upload(&*store, id, "team-a", NOON).await;
+    }
+    let failed = Answer::Failed(ErrorCode::Unsolvable.into());
+    let changes = [solved(1, text("x"), NOON), solved(2, failed, NOON), priced(1, "0.1"), priced(2, "0.2")];
+    commit_all(&*store, changes).await;
+    let before = total(&*store).await;
+    assert_eq!((before.priced, before.unpriced(), before.cost.to_string().as_str()), (1, 0, "0.1"));
+    commit_all(&*store, [forget(NOON + 1)]).await;
+    assert_eq!(total(&*store).await, Usage { unanswered: 1, ..before });
 }

@@ -8,6 +8,7 @@ mod full;
 mod killed;
 mod life;
 mod places;
+mod readings;
 
 /// Runs every test of the list over every store.
 macro_rules! every_store {
@@ -42,5 +43,13 @@ every_store! {
         what_is_forgotten_stays_as_usage,
         usage_is_the_same_before_and_after_forgetting,
         usage_adds_up_by_client_method_and_day,
-        usage_stays_400_days_and_not_one_more;
+        usage_stays_400_days_and_not_one_more,
+        usage_stays_as_many_days_as_the_store_was_told_and_not_one_more,
+        what_can_have_no_answer_any_more_is_not_open,
+        only_an_answer_costs_anything;
+    readings:
+        the_last_reading_is_there_after_a_restart,
+        of_each_hour_the_first_reading_stays_and_the_last,
+        readings_are_those_of_the_days_that_are_asked_for,
+        readings_stay_as_long_as_usage_and_not_an_hour_more;
 }

@@ -8,6 +8,7 @@ use capgate::clock::Timestamp;
 use capgate::protocol::answer::{Answer, Solution};
 use capgate::protocol::ids::CaptchaId;
 use capgate::protocol::methods::Method;
+use capgate::store::sqlite::Options;
 use capgate::store::{CaptchaRecord, Change, Intent, IntentId, MemoryStore, SqliteStore, Store};
 
 /// A day in milliseconds.
@@ -16,7 +17,10 @@ pub const DAY: u64 = 86_400_000;
 pub const NOON: u64 = 20_000 * DAY + DAY / 2;
 
 /// A place where a store can be opened, again and again: it holds what the one before it kept.
-pub trait Place {
+pub trait Place: Default {
+    /// A place whose stores keep so many days of usage.
+    fn keeping(usage_kept_days: u32) -> Self;
+
     fn open(&self) -> Arc<dyn Store>;
 }
 
@@ -24,28 +28,39 @@ pub trait Place {
 pub struct Memory(Arc<MemoryStore>);
 
 impl Place for Memory {
+    fn keeping(usage_kept_days: u32) -> Self {
+        Self(Arc::new(MemoryStore::keeping(usage_kept_days)))
+    }
+
     fn open(&self) -> Arc<dyn Store> {
         Arc::<MemoryStore>::clone(&self.0)
     }
 }
 
-pub struct Sqlite(tempfile::TempDir);
+pub struct Sqlite {
+    folder: tempfile::TempDir,
+    options: Options,
+}
 
 impl Sqlite {
     pub fn path(&self) -> PathBuf {
-        self.0.path().join("capgate.db")
+        self.folder.path().join("capgate.db")
     }
 }
 
 impl Default for Sqlite {
     fn default() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { folder: tempfile::tempdir().unwrap(), options: Options::default() }
     }
 }
 
 impl Place for Sqlite {
+    fn keeping(usage_kept_days: u32) -> Self {
+        Self { options: Options { usage_kept_days, ..Options::default() }, ..Self::default() }
+    }
+
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.path()).unwrap())
+        Arc::new(SqliteStore::open_with(&self.path(), self.options).unwrap())
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use capgate::clock::Clock;
+use capgate::clock::{Clock, Timestamp};
 use capgate::protocol::{ErrorCode, Reaction};
-use capgate::store::{Change, Day, Recovered, Store, StoreError, UsageTable};
+use capgate::store::{Change, Day, Ledger, Recovered, Store, StoreError};
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -123,7 +123,7 @@ impl<S: Store> Store for DoctoredStore<S> {
         async { Ok(()) }.boxed()
     }
 
-    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>> {
-        self.inner.usage(since)
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+        self.inner.ledger(since, open_since)
     }
 }

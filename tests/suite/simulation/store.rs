@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use capgate::clock::Timestamp;
 use capgate::simulator::random::Random;
-use capgate::store::{Change, Day, MemoryStore, Recovered, Store, StoreError, UsageTable};
+use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
 use futures_util::future::BoxFuture;
 
 use super::world::{Shared, World};
@@ -95,8 +95,8 @@ impl Store for FlakyStore {
         Box::pin(self.write(change))
     }
 
-    fn usage(&self, since: Day) -> BoxFuture<'_, Result<UsageTable, StoreError>> {
-        self.disk.usage(since)
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+        self.disk.ledger(since, open_since)
     }
 }
 
