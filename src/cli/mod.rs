@@ -6,6 +6,7 @@ mod healthcheck;
 mod new_key;
 mod serve;
 mod simulate;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub enum Command {
         /// The client's name: 1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores.
         name: String,
     },
+    /// Report who used what and what it cost, from the settings' store; a gateway may run on it or not.
+    Usage(usage::Arguments),
     /// Make a private CA and a server certificate, for clients that insist on https.
     Cert(cert::Arguments),
     /// Ask the running gateway whether it is ready; the exit status is for container health checks.
@@ -68,6 +71,7 @@ impl Cli {
             Command::Simulate(options) => simulate::run(options),
             Command::CheckConfig(file) => check_config::run(file),
             Command::NewKey { name } => new_key::run(&name),
+            Command::Usage(arguments) => usage::run(arguments, Clock::system().now()),
             Command::Cert(arguments) => cert::run(&arguments, Clock::system().now()),
             Command::Healthcheck(arguments) => healthcheck::run(arguments),
         }
@@ -108,7 +112,7 @@ mod tests {
         let command = Cli::command();
         command.clone().debug_assert();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-        let expected = ["serve", "simulate", "check-config", "new-key", "cert", "healthcheck"];
+        let expected = ["serve", "simulate", "check-config", "new-key", "usage", "cert", "healthcheck"];
         assert_eq!(names, expected);
     }
 

@@ -55,5 +55,6 @@ pub fn reference_file() -> String {
 /// A line for each method's price.
 fn prices() -> String {
     let prices = Prices::default();
-    Method::ALL.iter().map(|method| format!("{} = {}\n", method.label(), prices.of_1000(*method))).collect()
+    let line = |method: &Method| format!("{} = {}", method.label(), prices.of_1000(*method));
+    Method::ALL.iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "store", "upstream"]),
     ("server",    &["clients", "driver", "engine", "metrics", "protocol"]),
     ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "server", "store", "upstream"]),
-    ("cli",       &["app", "clock", "config", "protocol", "simulator", "telemetry"]),
+    ("cli",       &["app", "clock", "config", "engine", "protocol", "simulator", "store", "telemetry"]),
 ];
 
 /// What the pure parts must not touch: they decide, and others carry out.

@@ -10,15 +10,15 @@ use crate::support::{Recorder, Say, TestBinary, client_key, expected, run, send}
 
 const UPSTREAM_KEY: &str = "upstream-key-that-nobody-may-see";
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub(super) fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("the folder takes files");
 }
 
-fn errors(output: &Output) -> Vec<String> {
+pub(super) fn errors(output: &Output) -> Vec<String> {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stderr.clone()).expect("text");
     text.lines().map(str::to_owned).collect()
@@ -127,13 +127,13 @@ fn a_port_that_is_taken_is_named() {
 }
 
 /// Address that stands in a line after `http://`.
-fn address_in(line: &str) -> std::net::SocketAddr {
+pub(super) fn address_in(line: &str) -> std::net::SocketAddr {
     let (_, rest) = line.split_once("http://").expect("an address");
     let end = rest.find(|symbol: char| !symbol.is_ascii_digit() && symbol != '.' && symbol != ':');
     rest[..end.unwrap_or(rest.len())].parse().expect("an address")
 }
 
-fn get(address: std::net::SocketAddr, target: &str) -> String {
+pub(super) fn get(address: std::net::SocketAddr, target: &str) -> String {
     let call = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     send(address, call.as_bytes()).text().to_owned()
 }

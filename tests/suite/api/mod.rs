@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod balance_readings;
 mod batches;
 mod command_line;
 mod encodings;
@@ -16,3 +17,4 @@ mod refusals;
 mod sandbox;
 mod upload_faults;
 mod upstream_faults;
+mod usage;
