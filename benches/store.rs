@@ -15,6 +15,7 @@ use capgate::clock::Timestamp;
 use capgate::protocol::answer::{Answer, Solution};
 use capgate::protocol::ids::CaptchaId;
 use capgate::protocol::methods::Method;
+use capgate::protocol::repeat::{Repeat, Sameness};
 use capgate::store::{Change, Intent, IntentId, SqliteStore, Store};
 use criterion::Criterion;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
@@ -43,7 +44,8 @@ impl Durable for SqliteStore {
             let change = if number.is_multiple_of(2) {
                 Change::Submitting(Intent { id: intent, client, method, at })
             } else {
-                Change::Accepted { intent, id: CaptchaId(70_000_000_000 + number), at }
+                let repeat = Some(Repeat { same: Sameness::from_bytes([7; 32]), key: None });
+                Change::Accepted { intent, id: CaptchaId(70_000_000_000 + number), at, repeat }
             };
             self.commit(change).await.unwrap();
         })

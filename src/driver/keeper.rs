@@ -1,29 +1,45 @@
 //! Hands changes to the store, and remembers whether it takes them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::{Change, Day, Ledger, Store, StoreError};
 
+/// Most changes that wait for a store that is down. What is lost beyond is an answer that a restart would fetch again,
+/// or the outcome of an upload that then counts as unknown.
+pub const LATE_MAX: usize = 10_000;
+
 /// The way to the store.
 pub struct Keeper {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    is_down: AtomicBool,
+    state: Mutex<State>,
+    has_failed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Why the last change was not kept.
+    fault: Option<String>,
+    /// What the store missed, in its order.
+    late: VecDeque<Change>,
 }
 
 impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeper").field("is_down", &self.is_down).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("fault", &self.fault()).finish_non_exhaustive()
     }
 }
 
 impl Keeper {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { store, metrics, is_down: AtomicBool::new(false) }
+        metrics.store_is_up(true);
+        Self { store, metrics, state: Mutex::default(), has_failed: Notify::new() }
     }
 
     /// Makes `change` durable.
@@ -33,8 +49,15 @@ impl Keeper {
     pub async fn commit(&self, change: Change) -> Result<(), StoreError> {
         let result = self.store.commit(change).await;
         // A change that does not follow from what is kept is refused alone; the store is well.
-        let is_down = matches!(result, Err(StoreError::Failed(_)));
-        let was_down = self.is_down.swap(is_down, Ordering::AcqRel);
+        let fault = match &result {
+            Err(StoreError::Failed(why)) => Some(why.clone()),
+            _ => None,
+        };
+        let is_down = fault.is_some();
+        let was_down = std::mem::replace(&mut self.state().fault, fault).is_some();
+        if is_down != was_down {
+            self.metrics.store_is_up(!is_down);
+        }
         match &result {
             Err(error) => {
                 self.metrics.store_failed();
@@ -43,6 +66,7 @@ impl Keeper {
                 } else if !was_down {
                     tracing::error!(%error, "the store does not take changes; nothing more is bought until it does");
                 }
+                self.has_failed.notify_one();
             }
             Ok(()) if was_down => tracing::info!("the store takes changes again"),
             Ok(()) => {}
@@ -50,10 +74,41 @@ impl Keeper {
         result
     }
 
-    /// Makes `change` durable if it can; for what a restart would learn again.
-    pub async fn keep(&self, change: Change) {
-        // Logged and counted in `commit`.
-        let _ = self.commit(change).await;
+    /// Makes `change` durable now or, when the store is down, as soon as it can; for what has happened and is true
+    /// whether it is kept or not. False when the store is down.
+    pub async fn keep(&self, change: Change) -> bool {
+        if let Err(StoreError::Failed(_)) = self.commit(change.clone()).await {
+            let mut state = self.state();
+            if state.late.len() < LATE_MAX {
+                state.late.push_back(change);
+            } else {
+                tracing::error!("too many changes wait for the store: one is lost");
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Gives the store what it missed, until it fails again.
+    pub async fn keep_late(&self) {
+        while let Some(change) = self.next_late() {
+            if let Err(StoreError::Failed(_)) = self.commit(change).await {
+                return;
+            }
+            self.state().late.pop_front();
+        }
+    }
+
+    /// Resolves when a change was not kept.
+    pub async fn failed(&self) {
+        self.has_failed.notified().await;
+    }
+
+    /// Whether the store is down, or has missed something.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let state = self.state();
+        state.fault.is_some() || !state.late.is_empty()
     }
 
     /// Usage and readings, as [`Store::ledger`] has them.
@@ -67,6 +122,97 @@ impl Keeper {
     /// Whether the last change was not kept.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.is_down.load(Ordering::Acquire)
+        self.state().fault.is_some()
+    }
+
+    /// Why the last change was not kept.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.state().fault.clone()
+    }
+
+    fn next_late(&self) -> Option<Change> {
+        self.state().late.front().cloned()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::protocol::ids::CaptchaId;
+    use crate::store::{MemoryStore, Recovered};
+
+    /// A store that can be full, and remembers what it was given.
+    #[derive(Default)]
+    struct Full {
+        is_full: AtomicBool,
+        given: Mutex<Vec<u64>>,
+        inner: MemoryStore,
+    }
+
+    impl Store for Full {
+        fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+            self.inner.load()
+        }
+
+        fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+            let result = match change {
+                _ if self.is_full.load(Ordering::Relaxed) => Err(StoreError::Failed("full".into())),
+                Change::Delivered { id: CaptchaId(0) } => Err(StoreError::NoIntent(CaptchaId(0))),
+                Change::Delivered { id } => {
+                    self.given.lock().unwrap().push(id.0);
+                    Ok(())
+                }
+                other => panic!("{other:?}"),
+            };
+            std::future::ready(result).boxed()
+        }
+
+        fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+            self.inner.ledger(since, open_since)
+        }
+    }
+
+    fn change(number: u64) -> Change {
+        Change::Delivered { id: CaptchaId(number) }
+    }
+
+    #[tokio::test]
+    async fn what_a_store_missed_it_gets_in_order_and_so_much_of_it() {
+        let store = Arc::new(Full::default());
+        let keeper = Keeper::new(Arc::<Full>::clone(&store), Arc::new(Metrics::default()));
+        store.is_full.store(true, Ordering::Relaxed);
+        for number in 1..=LATE_MAX as u64 + 1 {
+            keeper.keep(change(number)).await;
+        }
+        keeper.keep_late().await;
+        assert_eq!(keeper.fault().as_deref(), Some("full"));
+        store.is_full.store(false, Ordering::Relaxed);
+        keeper.keep_late().await;
+        assert!(!keeper.is_down() && !keeper.is_behind());
+        assert_eq!(*store.given.lock().unwrap(), (1..=LATE_MAX as u64).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_refused_alone_says_nothing_of_the_store() {
+        let store = Arc::new(Full::default());
+        let metrics = Arc::new(Metrics::default());
+        let keeper = Keeper::new(Arc::<Full>::clone(&store), Arc::clone(&metrics));
+        keeper.keep(change(0)).await;
+        assert!(!keeper.is_down() && !keeper.is_behind());
+        let is_up = |up| metrics.text().unwrap().contains(&format!("capgate_store_up {up}"));
+        assert!(is_up(1));
+        store.is_full.store(true, Ordering::Relaxed);
+        keeper.keep(change(1)).await;
+        assert!(is_up(0) && keeper.failed().now_or_never().is_some());
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! | file | what it carries out |
 //! | --- | --- |
-//! | `submitter` | uploads, each in its turn |
+//! | `submitter`, `sending` | uploads, each in its turn |
+//! | `repeats` | uploads that come again, and must not be paid twice |
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `account` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
-//! | `recovery` | the start, and forgetting |
+//! | `recovery` | the start, forgetting, and a store that was down |
 //! | `gate` | asks admission, calls, settles |
 //! | `budgets` | the budgets across a restart |
 //! | `keeper` | hands changes to the store |
-//! | `undelivered` | ids that their clients never read |
 //! | `tasks` | starts and ends all of it |
 
 pub mod account;
@@ -26,10 +26,11 @@ pub mod poller;
 pub mod readings;
 pub mod recovery;
 pub mod refusal;
+pub mod repeats;
 pub mod reports;
+pub mod sending;
 pub mod submitter;
 pub mod tasks;
-pub mod undelivered;
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ use crate::engine::polling::Timing;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::submit::{Upload, WrongCall};
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, StoreError};
 use crate::upstream::Upstream;
 use account::Account;
 use answers::{Answers, Found};
@@ -52,10 +53,11 @@ use pingbacks::Pingbacks;
 use poller::Poller;
 use readings::Readings;
 pub use refusal::Refusal;
+use repeats::{HungUp, Parcel, Repeats};
 use reports::Reports;
-use submitter::{Submitter, Tools};
+use sending::Sender;
+use submitter::Submitter;
 use tasks::Tasks;
-use undelivered::HungUp;
 
 /// Everything that the server can ask for.
 #[derive(Debug)]
@@ -140,8 +142,9 @@ impl Driver {
             Arc::clone(&metrics),
             timing,
         ));
-        let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller);
-        let tools = Tools {
+        let repeats = Repeats::new(clock);
+        let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller, &repeats);
+        let sender = Sender {
             clock,
             tasks: tasks.clone(),
             gate: Arc::clone(&gate),
@@ -157,6 +160,7 @@ impl Driver {
         if !balance_every.is_zero() {
             tasks.spawn_endless(readings::take(clock, account.clone(), readings, balance_every));
         }
+        tasks.spawn_endless(recovery::mend(clock, Arc::clone(&gate), Arc::clone(&keeper)));
         Ok(Self {
             clock,
             account,
@@ -169,7 +173,7 @@ impl Driver {
                 tasks: tasks.clone(),
             },
             pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
-            submitter: Submitter::start(tools, limits),
+            submitter: Submitter::start(sender, repeats, limits),
             tasks,
             gate,
             keeper,
@@ -235,15 +239,27 @@ impl Driver {
         } else {
             let deadline = arrived_at + self.upload_hold;
             self.submitter
-                .submit(Arc::clone(&client.name), client.weight, upload, hung_up, arrived_at, deadline)
+                .submit(
+                    Arc::clone(&client.name),
+                    client.weight,
+                    upload,
+                    hung_up.clone(),
+                    arrived_at,
+                    deadline,
+                )
                 .await
         };
         if let Err(refusal) = &result {
             self.metrics.upload_refused(&client.name, refusal.reason());
         }
-        let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| UploadOutcome::Accepted);
+        let outcome = match &result {
+            Ok(parcel) if parcel.is_again() => UploadOutcome::Again,
+            Ok(_) => UploadOutcome::Accepted,
+            Err(refusal) => refusal.outcome(),
+        };
         let took = self.clock.now().since(arrived_at);
         self.metrics.upload_ended(&client.name, method, outcome, took);
+        let result = result.map(|parcel| self.deliver(parcel, &hung_up));
         match &result {
             Ok(id) => {
                 tracing::info!(client = %client.name, captcha = %id, method = method.label(), "upload accepted");
@@ -253,6 +269,17 @@ impl Driver {
             }
         }
         result
+    }
+
+    /// The id goes to its client, if there is one to read it.
+    fn deliver(&self, parcel: Parcel, hung_up: &HungUp) -> CaptchaId {
+        let id = parcel.id();
+        if !hung_up.is_so() && parcel.delivered() {
+            let keeper = Arc::clone(&self.keeper);
+            // The client does not wait for this.
+            self.tasks.spawn(async move { keeper.keep(Change::Delivered { id }).await });
+        }
+        id
     }
 
     /// What a client's poll finds, at once.

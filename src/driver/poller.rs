@@ -20,13 +20,13 @@ use crate::metrics::{CaptchaOutcome, Metrics};
 use crate::protocol::answer::Solution;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
-use crate::store::{Change, StoreError};
+use crate::store::Change;
 use crate::upstream::{Call, UpstreamError};
 
 /// Most looks under way at once; further ones wait until one has come back.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
-/// How long after an answer was not kept the store is asked again.
-const KEEP_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether the store has caught up.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Looks at captchas until their answers are known.
 #[derive(Debug)]
@@ -167,9 +167,9 @@ impl Poller {
         match effect {
             Effect::Solved(solution) => {
                 let change = Change::Solved { id, solution: solution.clone(), at: now };
-                if let Err(StoreError::Failed(_)) = self.keeper.commit(change.clone()).await {
+                if !self.keeper.keep(change).await {
                     let uploaded_at = self.answers.owned(id).map_or(now, |owned| owned.uploaded_at);
-                    self.keep_later(change, uploaded_at + LIFETIME);
+                    self.keep_look(uploaded_at + LIFETIME);
                 }
                 self.tell(id, solution, now);
             }
@@ -186,17 +186,14 @@ impl Poller {
         }
     }
 
-    /// Asks the store again until it takes the answer, or nobody may ask for it any more; a last time before the end of
-    /// the process. Until then a look is kept for the captcha: a restart would need it.
-    fn keep_later(self: &Arc<Self>, change: Change, until: Timestamp) {
+    /// Keeps a look for a captcha whose answer the store has missed, until the store has caught up or nobody may ask for
+    /// the answer any more: a restart would need the look.
+    fn keep_look(self: &Arc<Self>, until: Timestamp) {
         self.gate.captcha_opened();
         let poller = Arc::clone(self);
         self.tasks.spawn(async move {
-            loop {
-                let is_stopping = poller.tasks.sleep(KEEP_AGAIN_AFTER).await;
-                let is_kept =
-                    !matches!(poller.keeper.commit(change.clone()).await, Err(StoreError::Failed(_)));
-                if is_kept || is_stopping || poller.clock.now() >= until {
+            while poller.keeper.is_behind() && poller.clock.now() < until {
+                if poller.tasks.sleep(CATCHES_UP_WITHIN).await {
                     break;
                 }
             }

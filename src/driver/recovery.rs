@@ -1,11 +1,14 @@
-//! The start: what the store holds is taken up again. And forgetting: what is too old leaves.
+//! The start: what the store holds is taken up again. Forgetting: what is too old leaves. And mending: a store that was
+//! down is tried until it takes changes again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::Answers;
+use super::gate::Gate;
 use super::keeper::Keeper;
 use super::poller::Poller;
+use super::repeats::Repeats;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
 use crate::store::{Change, Recovered};
@@ -14,6 +17,8 @@ use crate::store::{Change, Recovered};
 const MARGIN: Duration = Duration::from_mins(1);
 /// How often what is too old leaves.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// How often a store that is down is tried.
+const MEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes recovered captchas up: those with an answer serve it again, the others are looked at again. Returns the
 /// pingback addresses.
@@ -22,12 +27,14 @@ pub(super) fn recover(
     now: Timestamp,
     answers: &Answers,
     poller: &Poller,
+    repeats: &Repeats,
 ) -> Vec<(String, String)> {
     let mut captchas = recovered.captchas;
     captchas.retain(|captcha| now < captcha.uploaded_at + LIFETIME);
     captchas.sort_by_key(|captcha| captcha.uploaded_at);
     let (mut open, known) = (0_usize, captchas.len());
     for captcha in captchas {
+        repeats.recover(&captcha);
         let is_open = captcha.solution.is_none();
         let (id, method, uploaded_at) = (captcha.id, captcha.method, captcha.uploaded_at);
         let owner = Arc::from(captcha.client.as_str());
@@ -53,6 +60,22 @@ pub(super) async fn forget(clock: Clock, answers: Arc<Answers>, keeper: Arc<Keep
         clock.sleep(FORGET_EVERY).await;
         let uploaded_before = clock.now() - LIFETIME - MARGIN;
         answers.forget(uploaded_before);
-        keeper.keep(Change::Forget { uploaded_before }).await;
+        // Logged and counted where it failed; the next one forgets what this one did not.
+        let _ = keeper.commit(Change::Forget { uploaded_before }).await;
+    }
+}
+
+/// Tries a store that is down, for ever, and gives it what it missed. Nobody may upload meanwhile, for /readyz says no.
+pub(super) async fn mend(clock: Clock, gate: Arc<Gate>, keeper: Arc<Keeper>) {
+    loop {
+        keeper.failed().await;
+        while keeper.is_behind() {
+            clock.sleep(MEND_EVERY).await;
+            keeper.keep_late().await;
+            if keeper.is_down() {
+                // Any change would do; this one is never wrong.
+                let _ = gate.keep().await;
+            }
+        }
     }
 }

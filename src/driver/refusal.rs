@@ -21,6 +21,8 @@ pub enum Refusal {
     /// Its turn did not come in time, because of those before it.
     NotInTime,
     QueueFull(QueueLimit),
+    /// Too many uploads have a name that is remembered; one without a name is not refused.
+    KeysFull,
     /// The upstream refuses connections.
     Unreachable,
     /// The client uploads faster than its `rate`.
@@ -31,6 +33,8 @@ pub enum Refusal {
     Unknown,
     /// What cannot be remembered is not bought.
     StoreDown,
+    /// Bought when the store went down; its id is told once it is kept.
+    NotKeptYet,
     Stopping,
 }
 
@@ -43,11 +47,12 @@ impl Refusal {
             Self::NotNow(refusal) => refusal.why.label(),
             Self::NotInTime => "not_in_time",
             Self::QueueFull(_) => "queue_full",
+            Self::KeysFull => "keys_full",
             Self::Unreachable => "unreachable",
             Self::TooFast => "rate",
             Self::HungUp => "hung_up",
             Self::Unknown => "unknown",
-            Self::StoreDown => "store_down",
+            Self::StoreDown | Self::NotKeptYet => "store_down",
             Self::Stopping => "stopping",
         }
     }
@@ -60,11 +65,12 @@ impl Refusal {
             | Self::NotInTime
             | Self::Unreachable
             | Self::QueueFull(_)
+            | Self::KeysFull
             | Self::TooFast
             | Self::HungUp
             | Self::Stopping => UploadOutcome::NotInTime,
             Self::Unknown => UploadOutcome::Unknown,
-            Self::StoreDown => UploadOutcome::StoreDown,
+            Self::StoreDown | Self::NotKeptYet => UploadOutcome::StoreDown,
         }
     }
 }

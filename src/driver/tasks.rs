@@ -66,6 +66,11 @@ impl Tasks {
         self.died.cancelled().await;
     }
 
+    /// Resolves when the tasks are told to end.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stopping.clone().cancelled_owned()
+    }
+
     /// Waits until no finite task runs, at most `longest`, and then ends what is left.
     pub async fn drain(&self, longest: Duration) {
         // First those that would start more.

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UploadOutcome {
     Accepted,
+    /// It came again, and was told the id that it had: nothing was bought.
+    Again,
     /// Wrong by every reading of the documentation; no upstream call.
     RefusedHere,
     /// The upstream's own code was passed on.
@@ -21,6 +23,7 @@ impl UploadOutcome {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Again => "again",
             Self::RefusedHere => "refused_here",
             Self::RefusedUpstream => "refused_upstream",
             Self::NotInTime => "not_in_time",

@@ -64,6 +64,8 @@ catalogue! {
     wait_until_timestamp_seconds: GaugeVec["reason"];
     /// Reports passed on to the upstream, by verdict and outcome.
     reports_total: IntCounterVec["client", "verdict", "outcome"];
+    /// 1 while the store takes changes, 0 while it does not and nothing is bought.
+    store_up: IntGauge[];
     /// Changes that the store could not keep.
     store_failures_total: IntCounter[];
     /// 1, labelled with the version that is running.
@@ -174,6 +176,10 @@ impl Metrics {
 
     pub fn reported(&self, client: &str, verdict: &'static str, outcome: &'static str) {
         self.catalogue.reports_total.with_label_values(&[client, verdict, outcome]).inc();
+    }
+
+    pub fn store_is_up(&self, is_up: bool) {
+        self.catalogue.store_up.set(is_up.into());
     }
 
     pub fn store_failed(&self) {

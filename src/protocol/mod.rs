@@ -9,6 +9,7 @@ pub mod ids;
 pub mod methods;
 pub mod parameters;
 pub mod poll;
+pub mod repeat;
 pub mod reply;
 pub mod submit;
 
@@ -18,4 +19,5 @@ pub use form::{Field, Form, FormError};
 pub use ids::{CaptchaId, ClientKey, UpstreamKey};
 pub use methods::Method;
 pub use poll::{ResCall, Verdict};
+pub use repeat::{IdempotencyKey, Repeat, Sameness};
 pub use submit::{Upload, WrongCall};

@@ -13,6 +13,7 @@ use super::form::{Field, FileLabel, Form};
 use super::ids::UpstreamKey;
 use super::methods::{Method, Payload};
 use super::parameters::{Fate, fate_on_submit};
+use super::repeat::IdempotencyKey;
 
 /// Fewest bytes of an image (2016).
 pub const IMAGE_BYTES_MIN: usize = 100;
@@ -47,6 +48,8 @@ pub struct Upload {
     pub method: Method,
     /// The client's own order among its waiting uploads, 0 to 9, higher first.
     pub priority: u8,
+    /// What the client calls it, if it sent such a name.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// What goes upstream, the key not included.
     form: Form,
 }
@@ -81,7 +84,14 @@ impl Upload {
             form.word("priority").and_then(|text| std::str::from_utf8(text).ok()?.parse::<u8>().ok());
         form.retain(|field| fate_on_submit(&field.name) == Fate::Forward);
         form.map_fields(cleaned);
-        Ok(Self { method, priority: priority.map_or(0, |number| number.min(PRIORITY_MAX)), form })
+        let priority = priority.map_or(0, |number| number.min(PRIORITY_MAX));
+        Ok(Self { method, priority, idempotency_key: None, form })
+    }
+
+    /// As its client calls it.
+    #[must_use]
+    pub fn named(self, idempotency_key: Option<IdempotencyKey>) -> Self {
+        Self { idempotency_key, ..self }
     }
 
     /// Bytes that the upload's values hold.

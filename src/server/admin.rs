@@ -25,8 +25,8 @@ pub(super) async fn health() -> HttpResponse {
 /// waits (no slot, a block) are shown and pass by themselves.
 pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
     let waits = server.driver.gate.waits();
-    let store_is_down = server.driver.keeper.is_down();
-    let is_ready = !store_is_down && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
+    let store_fault = server.driver.keeper.fault();
+    let is_ready = store_fault.is_none() && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
     let waits: Vec<_> = waits
         .iter()
         .map(|wait| {
@@ -44,8 +44,11 @@ pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
             json!({ "rule": rule, "limit": budget.limit, "used": budget.used, "left": budget.left, "until": until })
         })
         .collect();
-    let store = if store_is_down { "down" } else { "up" };
-    let state = json!({ "ready": is_ready, "store": store, "waits": waits, "budgets": budgets });
+    let store = if store_fault.is_some() { "down" } else { "up" };
+    let mut state = json!({ "ready": is_ready, "store": store, "waits": waits, "budgets": budgets });
+    if let Some(fault) = store_fault {
+        state["store_fault"] = fault.into();
+    }
     let mut reply = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     reply.json(state)
 }

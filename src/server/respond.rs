@@ -11,10 +11,12 @@ use crate::driver::Refusal;
 use crate::driver::account::Failure;
 use crate::driver::answers::Found;
 use crate::driver::pingbacks::{ADDRESSES_MAX, NotRegistered};
+use crate::driver::repeats::KEYS_MAX;
 use crate::driver::reports::NotReported;
 use crate::engine::refusal::Why;
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::ids::CaptchaId;
+use crate::protocol::repeat::IDEMPOTENCY_KEY;
 use crate::protocol::reply::{self, Form};
 use crate::protocol::submit::WrongCall;
 
@@ -96,11 +98,18 @@ impl Respond {
             Refusal::NotInTime => no_slot("the upload's turn did not come in time".into()),
             Refusal::Unreachable => no_slot("the upstream cannot be reached".into()),
             Refusal::QueueFull(limit) => no_slot(limit.to_string()),
+            Refusal::KeysFull => no_slot(format!(
+                "{KEYS_MAX} uploads of the last 15 minutes have an {IDEMPOTENCY_KEY}; without one it may go"
+            )),
             Refusal::TooFast => no_slot("the client uploads faster than its rate".into()),
             Refusal::HungUp => no_slot("the client closed its connection while the upload waited".into()),
             Refusal::Unknown => no_slot("the upstream's reply was lost; the upload is not sent again".into()),
             Refusal::StoreDown => no_slot(
                 "the store is down: nothing is bought that cannot be remembered; send it again".into(),
+            ),
+            Refusal::NotKeptYet => no_slot(
+                "the store went down when the upload was accepted; send it again to get its id once it is kept"
+                    .into(),
             ),
             Refusal::Stopping => no_slot("the gateway is stopping".into()),
         })

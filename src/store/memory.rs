@@ -12,6 +12,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
+use crate::protocol::repeat::Repeat;
 
 /// Keeps changes in memory.
 #[derive(Debug)]
@@ -50,7 +51,12 @@ impl Kept {
             Change::Submitting(intent) => {
                 self.intents.insert(intent.id, Noted { intent, is_unknown: false });
             }
-            Change::Accepted { intent, id, at } => self.accept(intent, id, at)?,
+            Change::Accepted { intent, id, at, repeat } => self.accept(intent, id, at, repeat)?,
+            Change::Delivered { id } => {
+                if let Some(captcha) = self.captchas.get_mut(&id) {
+                    captcha.is_delivered = true;
+                }
+            }
             Change::NotAccepted { intent, how: NotAccepted::Refused, .. } => {
                 self.intents.remove(&intent);
             }
@@ -94,9 +100,17 @@ impl Kept {
         Ok(())
     }
 
-    fn accept(&mut self, intent: IntentId, id: CaptchaId, at: Timestamp) -> Result<(), StoreError> {
-        if self.captchas.contains_key(&id) {
-            return Err(StoreError::Duplicate(id));
+    fn accept(
+        &mut self,
+        intent: IntentId,
+        id: CaptchaId,
+        at: Timestamp,
+        repeat: Option<Repeat>,
+    ) -> Result<(), StoreError> {
+        match (self.intents.contains_key(&intent), self.captchas.get(&id)) {
+            (true, Some(_)) => return Err(StoreError::Duplicate(id)),
+            (false, Some(kept)) if (kept.uploaded_at, kept.repeat) == (at, repeat) => return Ok(()),
+            _ => {}
         }
         let Noted { intent: Intent { client, method, .. }, .. } =
             self.intents.remove(&intent).ok_or(StoreError::NoIntent(id))?;
@@ -108,6 +122,8 @@ impl Kept {
             solution: None,
             solved_at: None,
             report: None,
+            repeat,
+            is_delivered: false,
         };
         self.captchas.insert(id, record);
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! The order of a captcha's changes is the contract: `Submitting` is durable before the upload is sent, `Accepted` before
 //! the client reads `OK|id`, `Solved` before a client is told the answer. A change is durable once
-//! [`Store::commit`] has returned. A change that does not follow from what is kept is refused alone.
+//! [`Store::commit`] has returned. A change that does not follow from what is kept is refused alone. A change that failed
+//! may have been kept all the same: the same one again is not refused for that.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -25,6 +26,7 @@ use crate::protocol::answer::Solution;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
+use crate::protocol::repeat::Repeat;
 
 pub use errors::StoreError;
 pub use memory::MemoryStore;
@@ -67,6 +69,10 @@ pub struct CaptchaRecord {
     /// When the answer was there.
     pub solved_at: Option<Timestamp>,
     pub report: Option<Verdict>,
+    /// By what its upload is known when it comes again; none for one that an older version kept.
+    pub repeat: Option<Repeat>,
+    /// Whether its client is known to have been told the id.
+    pub is_delivered: bool,
 }
 
 /// One change of what must survive.
@@ -77,6 +83,11 @@ pub enum Change {
         intent: IntentId,
         id: CaptchaId,
         at: Timestamp,
+        repeat: Option<Repeat>,
+    },
+    /// The client was told the id.
+    Delivered {
+        id: CaptchaId,
     },
     NotAccepted {
         intent: IntentId,

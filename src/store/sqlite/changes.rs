@@ -9,6 +9,7 @@ use super::{ledger, readings};
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::Verdict;
+use crate::protocol::repeat::{IdempotencyKey, Repeat};
 use crate::store::{Change, IntentId, NotAccepted, StoreError};
 
 /// Whose fault it is.
@@ -40,7 +41,12 @@ pub(super) fn apply(connection: &Connection, change: &Change, usage_kept_days: u
             "INSERT OR REPLACE INTO intents (id, client, method, at) VALUES (?, ?, ?, ?)",
             params![key(intent.id.0), intent.client, intent.method.label(), moment(intent.at)],
         )?,
-        Change::Accepted { intent, id, at } => return accept(connection, *intent, *id, *at),
+        Change::Accepted { intent, id, at, repeat } => {
+            return accept(connection, *intent, *id, *at, repeat.as_ref());
+        }
+        Change::Delivered { id } => {
+            run("UPDATE captchas SET is_delivered = 1 WHERE id = ?", params![key(id.0)])?
+        }
         Change::NotAccepted { intent, how: NotAccepted::Refused, .. } => {
             run("DELETE FROM intents WHERE id = ?", params![key(intent.0)])?
         }
@@ -98,14 +104,24 @@ pub(super) fn moment(at: Timestamp) -> i64 {
     i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn accept(connection: &Connection, intent: IntentId, id: CaptchaId, at: Timestamp) -> Result<(), Fault> {
+fn accept(
+    connection: &Connection,
+    intent: IntentId,
+    id: CaptchaId,
+    at: Timestamp,
+    repeat: Option<&Repeat>,
+) -> Result<(), Fault> {
+    let same = repeat.map(|repeat| repeat.same.as_bytes());
+    let idempotency_key = repeat.and_then(|repeat| repeat.key.as_ref()).map(IdempotencyKey::as_bytes);
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO captchas (id, client, method, uploaded_at)
-             SELECT ?, client, method, ? FROM intents WHERE id = ?",
+            "INSERT INTO captchas (id, client, method, uploaded_at, same, idempotency_key, is_delivered)
+             SELECT ?, client, method, ?, ?, ?, 0 FROM intents WHERE id = ?",
         )?
-        .execute(params![key(id.0), moment(at), key(intent.0)]);
+        .execute(params![key(id.0), moment(at), same, idempotency_key, key(intent.0)]);
     match inserted {
+        // It failed before, as far as could be seen, and had been kept all the same.
+        Ok(0) if is_kept(connection, id, at, same)? => return Ok(()),
         Ok(0) => return Err(Fault::Change(StoreError::NoIntent(id))),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Err(Fault::Change(StoreError::Duplicate(id)));
@@ -114,4 +130,15 @@ fn accept(connection: &Connection, intent: IntentId, id: CaptchaId, at: Timestam
     };
     let noted = connection.prepare_cached("DELETE FROM intents WHERE id = ?")?.execute([key(intent.0)]);
     noted.map(drop).map_err(Fault::Store)
+}
+
+fn is_kept(
+    connection: &Connection,
+    id: CaptchaId,
+    at: Timestamp,
+    same: Option<&[u8; 32]>,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM captchas WHERE id = ? AND uploaded_at = ? AND same IS ?")?
+        .exists(params![key(id.0), moment(at), same])
 }

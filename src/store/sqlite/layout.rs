@@ -79,11 +79,17 @@ const STEPS: &[&str] = &[
         standing    TEXT NOT NULL,
         PRIMARY KEY (hour, place)
     ) STRICT, WITHOUT ROWID;
+    ",
+    "
+    -- What came before is not offered again: whether it was read is not known.
+    ALTER TABLE captchas ADD COLUMN same BLOB;
+    ALTER TABLE captchas ADD COLUMN idempotency_key BLOB;
+    ALTER TABLE captchas ADD COLUMN is_delivered INTEGER NOT NULL DEFAULT 1;
 ",
 ];
 
 /// The present layout's number.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 const _: () = assert!(STEPS.len() == VERSION as usize, "every layout has its step");
 
 /// The number of the layout that the file has; 0 for an empty file.
@@ -132,6 +138,27 @@ mod tests {
         assert_eq!(found(&connection, path), Ok(VERSION));
         migrate(&mut connection, VERSION).unwrap();
         assert_eq!(found(&connection, path), Ok(VERSION));
+    }
+
+    #[test]
+    fn what_the_first_layout_held_is_there_in_the_present_one() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO captchas (id, client, method, uploaded_at) VALUES (7, 'team-a', 'image', 5);
+                 INSERT INTO intents (id, client, method, at) VALUES (8, 'team-b', 'text', 6);",
+            )
+            .unwrap();
+        assert_eq!(found(&connection, Path::new("x.db")), Ok(1));
+        migrate(&mut connection, 1).unwrap();
+        let recovered = crate::store::sqlite::recovered::read(&mut connection).unwrap();
+        let [captcha] = &recovered.captchas[..] else { panic!("{recovered:?}") };
+        assert_eq!((captcha.id.0, captcha.client.as_str(), captcha.uploaded_at.0), (7, "team-a", 5));
+        assert_eq!((captcha.repeat, captcha.is_delivered), (None, true));
+        assert_eq!(recovered.unknown.len(), 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
+use crate::protocol::repeat::{IdempotencyKey, Repeat, Sameness};
 use crate::store::{CaptchaRecord, Intent, IntentId, Recovered};
 
 /// Everything kept so far; uploads without an outcome become unknown.
@@ -17,7 +18,8 @@ pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
     let recovered = Recovered {
         captchas: rows(
             &transaction,
-            "SELECT id, client, method, uploaded_at, solved_at, price, report, answer FROM captchas",
+            "SELECT id, client, method, uploaded_at, solved_at, price, report, answer, same, idempotency_key, \
+             is_delivered FROM captchas",
             captcha,
         )?,
         unknown: rows(&transaction, "SELECT id, client, method, at FROM intents", intent)?,
@@ -71,6 +73,7 @@ fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
         }
         answer
     });
+    let key = row.get::<_, Option<_>>(9)?.map(IdempotencyKey::from_bytes);
     Ok(CaptchaRecord {
         id,
         client: row.get(1)?,
@@ -79,6 +82,8 @@ fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
         solved_at: row.get::<_, Option<_>>(4)?.filter(|_| answer.is_some()).map(moment),
         report: verdict(row.get_ref(6)?.as_str_or_null()?),
         solution: answer.map(|answer| Solution { answer, price }),
+        repeat: row.get::<_, Option<_>>(8)?.map(Sameness::from_bytes).map(|same| Repeat { same, key }),
+        is_delivered: row.get(10)?,
     })
 }
 

@@ -49,6 +49,10 @@ fn an_id_that_its_client_did_not_read_goes_to_the_same_upload_again_and_to_no_th
     assert_eq!(paid(), 1);
     let captchas = gateway.simulator().captchas();
     assert_eq!(second, captchas[0].id.to_string());
+    let ended = |outcome| gateway.metric("capgate_uploads_total", &format!("outcome=\"{outcome}\""));
+    wait_until("one was bought and one came again", || {
+        (ended("accepted") - 1.0).abs() < f64::EPSILON && (ended("again") - 1.0).abs() < f64::EPSILON
+    });
     let third = gateway.upload(&[("textcaptcha", "again")]).id();
     assert_ne!(second, third, "the second was read, so this is another captcha");
     assert_eq!(paid(), 2);

@@ -8,6 +8,7 @@ mod command_line;
 mod encodings;
 mod hang_ups;
 mod https;
+mod idempotency;
 mod in_php_codes;
 mod logs;
 mod methods;

@@ -320,7 +320,7 @@ async fn images_answered(file: &Path, days_ago: &[u32]) -> Vec<Day> {
         let solution = Solution { answer: Answer::Text("x".into()), price: Some("0.001".into()) };
         for change in [
             Change::Submitting(intent),
-            Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at },
+            Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at, repeat: None },
             Change::Solved { id: CaptchaId(id), solution, at },
         ] {
             store.commit(change).await.expect("it is kept");

@@ -8,6 +8,7 @@ use capgate::protocol::answer::Answer;
 use capgate::protocol::ids::CaptchaId;
 use capgate::protocol::methods::Method;
 use capgate::protocol::poll::Verdict;
+use capgate::protocol::repeat::{IdempotencyKey, Repeat, Sameness};
 use capgate::store::{Change, IntentId, NotAccepted, Store, StoreError};
 use serde_json::value::RawValue;
 
@@ -38,13 +39,52 @@ pub async fn an_id_without_an_upload_or_given_twice_is_refused_and_changes_nothi
     assert_eq!(store.commit(accepted(1, NOON)).await, Err(StoreError::NoIntent(CaptchaId(1))));
     upload(&*store, 2, "team-a", NOON).await;
     commit_all(&*store, [submitting(3, "team-b", Method::Image, NOON)]).await;
-    let again = Change::Accepted { intent: IntentId(3), id: CaptchaId(2), at: Timestamp(NOON + 9) };
+    let again =
+        Change::Accepted { intent: IntentId(3), id: CaptchaId(2), at: Timestamp(NOON + 9), repeat: None };
     assert_eq!(store.commit(again).await, Err(StoreError::Duplicate(CaptchaId(2))));
     drop(store);
 
     let recovered = place.open().load().await.unwrap();
     assert_eq!((recovered.captchas.len(), recovered.captchas[0].client.as_str()), (1, "team-a"));
     assert_eq!(recovered.unknown.len(), 1, "the second upload is unknown, not gone");
+}
+
+/// A store can fail after it has written.
+pub async fn an_upload_that_was_kept_already_is_not_refused(place: &impl Place) {
+    let store = place.open();
+    commit_all(&*store, [submitting(1, "team-a", Method::Image, NOON)]).await;
+    let accepted = |at, same| Change::Accepted {
+        intent: IntentId(1),
+        id: CaptchaId(1),
+        at: Timestamp(at),
+        repeat: Some(repeat(same, None)),
+    };
+    commit_all(&*store, [accepted(NOON, 1), solved(1, text("x"), NOON), accepted(NOON, 1)]).await;
+    for other in [accepted(NOON, 2), accepted(NOON + 1, 1)] {
+        assert_eq!(store.commit(other).await, Err(StoreError::NoIntent(CaptchaId(1))));
+    }
+    assert!(captchas(&*store).await[0].solution.is_some(), "nothing is undone");
+}
+
+pub async fn by_what_an_upload_is_known_again_and_whether_its_id_was_told_is_kept(place: &impl Place) {
+    let store = place.open();
+    let kept = [Some(repeat(1, None)), Some(repeat(2, Some(3))), None];
+    for (id, repeat) in (1..).zip(kept) {
+        let at = Timestamp(NOON);
+        let accepted = Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at, repeat };
+        commit_all(&*store, [submitting(id, "team-a", Method::Image, NOON), accepted]).await;
+    }
+    commit_all(&*store, [2, 9].map(|id| Change::Delivered { id: CaptchaId(id) })).await;
+    drop(store);
+
+    let found = captchas(&*place.open()).await;
+    assert_eq!(found.iter().map(|captcha| captcha.repeat).collect::<Vec<_>>(), kept);
+    assert_eq!(found.iter().map(|captcha| captcha.is_delivered).collect::<Vec<_>>(), [false, true, false]);
+}
+
+fn repeat(same: u8, key: Option<u8>) -> Repeat {
+    let key = key.map(|key| IdempotencyKey::from_bytes([key; 32]));
+    Repeat { same: Sameness::from_bytes([same; 32]), key }
 }
 
 pub async fn an_upload_without_an_outcome_is_unknown_after_a_restart(place: &impl Place) {
@@ -188,7 +228,7 @@ pub async fn many_commits_at_once_are_all_kept_and_a_wrong_one_fails_alone(place
         tokio::spawn(async move {
             for id in (0..ROUNDS).map(|round| round * CLIENTS + client) {
                 upload(&*store, id, &format!("client-{client}"), NOON).await;
-                let wrong = Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at: Timestamp(NOON) };
+                let wrong = accepted(id, NOON + 1);
                 assert!(store.commit(wrong).await.is_err(), "captcha {id} was accepted twice");
                 commit_all(&*store, [solved(id, text(id.to_string()), NOON + 5)]).await;
             }

@@ -30,6 +30,8 @@ every_store! {
     life:
         an_upload_becomes_a_captcha_and_has_an_answer,
         an_id_without_an_upload_or_given_twice_is_refused_and_changes_nothing,
+        an_upload_that_was_kept_already_is_not_refused,
+        by_what_an_upload_is_known_again_and_whether_its_id_was_told_is_kept,
         an_upload_without_an_outcome_is_unknown_after_a_restart,
         an_outcome_that_comes_after_a_restart_is_kept_all_the_same,
         a_price_needs_an_answer_and_the_last_report_stays,

@@ -70,7 +70,7 @@ pub fn submitting(id: u64, client: &str, method: Method, at: u64) -> Change {
 }
 
 pub fn accepted(id: u64, at: u64) -> Change {
-    Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at: Timestamp(at) }
+    Change::Accepted { intent: IntentId(id), id: CaptchaId(id), at: Timestamp(at), repeat: None }
 }
 
 pub fn solved(id: u64, answer: Answer, at: u64) -> Change {

@@ -1,0 +1,211 @@
+//! One upload whose turn has come: noted, sent, kept, told.
+//!
+//! ```text
+//! noted -> sent -> accepted -> kept -> told
+//!                           -> the store is down: told that there is no slot; kept as soon as it can be, and the
+//!                              same upload that comes again is told the id
+//!              -> refused, lost
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::Refusal;
+use super::answers::{Answers, Found};
+use super::gate::{CallEnd, Gate};
+use super::keeper::Keeper;
+use super::poller::Poller;
+use super::submitter::Waiting;
+use super::tasks::Tasks;
+use crate::clock::{Clock, Timestamp};
+use crate::engine::admission::Ticket;
+use crate::engine::captcha::LIFETIME;
+use crate::engine::fair_queue::Item;
+use crate::engine::refusal::Ended;
+use crate::metrics::{CallOutcome, Metrics, UploadOutcome};
+use crate::protocol::errors::Reaction;
+use crate::protocol::ids::CaptchaId;
+use crate::protocol::reply::{UploadReply, read_upload};
+use crate::store::{Change, Intent, IntentId, NotAccepted, StoreError};
+use crate::upstream::{Call, UpstreamError};
+
+/// How long after a connection was refused the same upload is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How long after the store failed to keep an accepted upload it is asked again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// The same, when its client has been told that there is no slot.
+const STORE_LATE_AFTER: Duration = Duration::from_secs(1);
+
+/// What sending an upload needs.
+#[derive(Debug)]
+pub struct Sender {
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub gate: Arc<Gate>,
+    pub keeper: Arc<Keeper>,
+    pub answers: Arc<Answers>,
+    pub poller: Arc<Poller>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// How an upload that was sent came back.
+enum Sent {
+    Accepted(Accepted),
+    Refused(Refusal),
+    /// Certainly not taken, for a reason that may pass: it may wait for another turn.
+    Again,
+}
+
+/// An upload that the upstream took.
+struct Accepted {
+    id: CaptchaId,
+    at: Timestamp,
+    change: Change,
+}
+
+impl Sender {
+    pub(super) async fn send(
+        &self,
+        mut item: Item<Waiting>,
+        ticket: Ticket,
+        inbox: mpsc::WeakSender<Item<Waiting>>,
+    ) {
+        item.value.attempt.sent();
+        match self.send_once(&item, ticket).await {
+            Sent::Accepted(accepted) => self.accepted(item, accepted).await,
+            Sent::Refused(refusal) => item.value.refuse(refusal),
+            Sent::Again if self.clock.now() >= item.deadline => item.value.refuse(Refusal::NotInTime),
+            Sent::Again => {
+                let sent = match inbox.upgrade() {
+                    Some(inbox) => inbox.send(item).await.map_err(|error| error.0),
+                    None => Err(item),
+                };
+                if let Err(item) = sent {
+                    item.value.refuse(Refusal::Stopping);
+                }
+            }
+        }
+    }
+
+    async fn send_once(&self, item: &Item<Waiting>, ticket: Ticket) -> Sent {
+        let (upload, client) = (&item.value.upload, &item.client);
+        let intent = IntentId(rand::random());
+        let noted =
+            Intent { id: intent, client: client.to_string(), method: upload.method, at: self.clock.now() };
+        if self.keeper.commit(Change::Submitting(noted)).await.is_err() {
+            self.gate.settle(ticket, Ended::NotSent);
+            return Sent::Refused(Refusal::StoreDown);
+        }
+        let reply = self.gate.send(ticket, Call::Submit(Arc::clone(upload)), read).await;
+        let at = self.clock.now();
+        let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
+        match reply {
+            Ok(UploadReply::Accepted(id)) => {
+                if !self.answers.add(id, Arc::clone(client), upload.method, at, None, None) {
+                    tracing::error!(captcha = %id, "the upstream gave an id twice; the second upload is not told it");
+                    self.gate.captcha_closed();
+                    not_accepted(NotAccepted::Unknown).await;
+                    return Sent::Refused(Refusal::Unknown);
+                }
+                // Paid, and looked at from now on whatever the store says.
+                self.poller.open(id, upload.method, at);
+                let change = Change::Accepted { intent, id, at, repeat: Some(item.value.repeat) };
+                Sent::Accepted(Accepted { id, at, change })
+            }
+            Ok(UploadReply::Refused { code, text }) => {
+                not_accepted(NotAccepted::Refused).await;
+                match code.reaction() {
+                    Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling => Sent::Again,
+                    _ => Sent::Refused(Refusal::Upstream { code, text }),
+                }
+            }
+            Ok(UploadReply::Garbage) | Err(UpstreamError::Lost(_) | UpstreamError::Status(_)) => {
+                not_accepted(NotAccepted::Unknown).await;
+                tracing::warn!(%client, method = upload.method.label(), "an upload's fate is unknown; it is not sent again");
+                Sent::Refused(Refusal::Unknown)
+            }
+            Err(UpstreamError::NotSent(_)) => {
+                not_accepted(NotAccepted::Refused).await;
+                if at + RETRY_AFTER >= item.deadline {
+                    let is_down = self.keeper.is_down();
+                    return Sent::Refused(if is_down { Refusal::StoreDown } else { Refusal::Unreachable });
+                }
+                self.clock.sleep(RETRY_AFTER).await;
+                Sent::Again
+            }
+        }
+    }
+
+    /// Who reads `OK|id` must find it on disk.
+    async fn accepted(&self, item: Item<Waiting>, accepted: Accepted) {
+        let Accepted { id, at, change } = accepted;
+        let Item { value: Waiting { upload, arrived_at, attempt, answer, .. }, client, deadline, .. } = item;
+        let error = match self.kept_before(deadline, STORE_AGAIN_AFTER, &change).await {
+            Ok(()) => {
+                if let Err(Ok(_not_read)) = answer.send(Ok(attempt.bought(id, at))) {
+                    tracing::info!(captcha = %id, %client, "accepted after its client hung up");
+                    let took = self.clock.now().since(arrived_at);
+                    self.metrics.upload_ended(&client, upload.method, UploadOutcome::Accepted, took);
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        let _ = answer.send(Err(Refusal::NotKeptYet));
+        attempt.given_up();
+        let kept = match error {
+            StoreError::Failed(_) => {
+                let is_stopping = self.tasks.stopping();
+                tokio::select! {
+                    biased;
+                    kept = self.kept_before(at + LIFETIME, STORE_LATE_AFTER, &change) => kept,
+                    () = is_stopping => Err(error),
+                }
+            }
+            error => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::error!(captcha = %id, %client, %error, "accepted, and never kept");
+            return attempt.refused(&Refusal::Unknown);
+        }
+        // It may have been solved before there was a captcha to keep the answer of.
+        if let Found::Solved(solution) = self.answers.find(id, &client, false) {
+            let (solution, at) = ((*solution).clone(), self.clock.now());
+            self.keeper.keep(Change::Solved { id, solution, at }).await;
+        }
+        tracing::info!(captcha = %id, %client, "kept late: the same upload again is told its id");
+        drop(attempt.bought(id, at));
+    }
+
+    /// Asks the store again and again.
+    async fn kept_before(
+        &self,
+        deadline: Timestamp,
+        pause: Duration,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        loop {
+            let Err(error) = self.keeper.commit(change.clone()).await else { return Ok(()) };
+            let may_pass = matches!(error, StoreError::Failed(_));
+            if !may_pass || self.clock.now() + pause >= deadline {
+                return Err(error);
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+}
+
+/// Reads in.php's reply, and says what it means for the account.
+fn read(body: &bytes::Bytes) -> (UploadReply, CallEnd) {
+    let reply = read_upload(body);
+    let end = match &reply {
+        UploadReply::Accepted(_) => CallEnd { outcome: CallOutcome::Done, ended: Ended::Accepted },
+        UploadReply::Refused { code, .. } => {
+            CallEnd { outcome: CallOutcome::Code, ended: Ended::Code(code.clone()) }
+        }
+        UploadReply::Garbage => CallEnd { outcome: CallOutcome::Garbage, ended: Ended::NoCode },
+    };
+    (reply, end)
+}
