@@ -87,14 +87,13 @@ pub enum IdOrder {
     Descending,
 }
 
-/// What a batch that is not believed shows of a captcha, held against those before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// Nothing to hold it against.
-    First,
-    /// The same with the ids in the other order.
-    Confirmed,
-    Contradicted,
+/// A piece of a batch as it came, if it ends its captcha.
+fn piece_of(look: &Look) -> Option<Bytes> {
+    match look {
+        Look::Solved(solution) => Some(solution.answer.plain()),
+        Look::Code(code) => Some(Bytes::copy_from_slice(code.as_bytes())),
+        Look::NotReady | Look::Garbage => None,
+    }
 }
 
 /// What a look taught about a captcha.
@@ -181,35 +180,33 @@ impl Captcha {
         self.seen.as_ref().map(|seen| seen.order)
     }
 
-    /// A batch that is not believed, with the ids in `order`, shows `look` at its place. When that contradicts what it
-    /// showed before, the captcha is looked at alone from now on.
-    pub fn sees(&mut self, look: &Look, order: IdOrder) -> Sight {
-        let piece = match look {
-            Look::Solved(solution) => solution.answer.plain(),
-            Look::Code(code) => Bytes::copy_from_slice(code.as_bytes()),
-            Look::NotReady | Look::Garbage => {
-                self.seen = None;
-                return Sight::First;
-            }
-        };
-        match &self.seen {
-            None => {
-                self.seen = Some(Box::new(Seen { piece, order }));
-                Sight::First
-            }
-            Some(seen) if seen.piece != piece => {
-                self.seen = None;
-                self.batch_max = 1;
-                Sight::Contradicted
-            }
-            Some(seen) if seen.order == order => Sight::First,
-            Some(_) => Sight::Confirmed,
+    /// Whether a batch shows something else of it than an earlier one that is not believed.
+    #[must_use]
+    pub fn is_contradicted(&self, look: &Look) -> bool {
+        self.seen.as_ref().is_some_and(|seen| piece_of(look).as_ref() != Some(&seen.piece))
+    }
+
+    /// What was seen of it is not believed: it is looked at alone from now on.
+    pub fn doubt(&mut self) {
+        if self.seen.take().is_some() {
+            self.batch_max = 1;
         }
     }
 
+    /// A batch that is not believed, with the ids in `order`, shows `look` at its place; true when an earlier one with
+    /// the ids in the other order showed the same.
+    pub fn sees(&mut self, look: &Look, order: IdOrder) -> bool {
+        if let Some(seen) = &self.seen {
+            return seen.order != order;
+        }
+        self.seen = piece_of(look).map(|piece| Box::new(Seen { piece, order }));
+        false
+    }
+
     /// A batch with it came back whole.
-    pub const fn matched(&mut self) {
+    pub fn matched(&mut self) {
         self.batch_max = self.batch_max.saturating_mul(2);
+        self.seen = None;
         self.empty_batches = 0;
     }
 

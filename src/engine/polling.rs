@@ -21,7 +21,7 @@ mod timing;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned, Sight};
+use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
 pub use super::captcha::{Effect, IdOrder, LookForm};
 pub use look_call::{LookCall, Looked};
 pub use timing::Timing;
@@ -38,6 +38,9 @@ use crate::protocol::reply::{Batch, Look};
 
 /// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
 pub const BATCH_SIZE_AT_START: usize = 12;
+/// How long a look may take for another to be possible after an interval: with a grid's step, for looks fall on it.
+const LOOK_TAKES: Duration = Duration::from_secs(3);
+
 /// The open captchas and their looks.
 #[derive(Debug)]
 pub struct Polling {
@@ -165,25 +168,25 @@ impl Polling {
             calls.push(call_of(batch));
         }
         for call in &mut calls {
-            self.sort(call);
             call.is_full = call.form == LookForm::Batch && call.ids.len() == self.batch_size;
             call.is_last =
                 call.ids.iter().filter_map(|id| self.open.get(id)).any(|captcha| captcha.ends_soon(now));
+            self.sort(call);
         }
         (calls, over)
     }
 
-    /// Sorts the ids the other way than most of those whose pieces wait to be confirmed were sorted.
+    /// Sorts the ids the other way than most of those whose pieces wait to be confirmed were sorted; ascending where
+    /// the batch is believed anyway, and for the last time.
     fn sort(&self, call: &mut LookCall) {
         let seen = |order| {
             let orders = call.ids.iter().filter_map(|id| self.open.get(id)?.seen_in());
             orders.filter(|seen| *seen == order).count()
         };
-        call.order = if seen(IdOrder::Ascending) > seen(IdOrder::Descending) {
-            IdOrder::Descending
-        } else {
-            IdOrder::Ascending
-        };
+        let is_typed = call.ids.iter().any(|id| self.open.get(id).is_some_and(Captcha::is_free_text));
+        let is_doubtful = is_typed && !call.is_last && !self.trust.is_earned();
+        let confirms = is_doubtful && seen(IdOrder::Ascending) > seen(IdOrder::Descending);
+        call.order = if confirms { IdOrder::Descending } else { IdOrder::Ascending };
         call.ids.sort_unstable_by_key(|id| id.0);
         if call.order == IdOrder::Descending {
             call.ids.reverse();
@@ -217,8 +220,8 @@ impl Polling {
         match looked {
             Looked::One(look) => {
                 let id = call.ids[0];
-                if call.form == LookForm::Plain {
-                    self.trust.answered(&look);
+                if call.form == LookForm::Plain && self.open.get(&id).is_some_and(Captcha::is_free_text) {
+                    self.trust.looked_alone(&look);
                 }
                 effects.extend(self.learn(id, |captcha| captcha.learn(look)));
             }
@@ -246,20 +249,36 @@ impl Polling {
     }
 
     fn take_pieces(&mut self, call: &LookCall, looks: Vec<Look>, effects: &mut Vec<(CaptchaId, Effect)>) {
-        let free_text = call.ids.iter().any(|id| self.open.get(id).is_some_and(Captcha::is_free_text));
-        let is_taken = self.trust.takes(&looks, free_text);
+        let captcha = |id| self.open.get(id);
+        let typed = |id| captcha(id).is_some_and(Captcha::is_free_text);
+        let free_text = call.ids.iter().any(typed);
+        // The order of the replies is that of the ids, as far as anybody knows (protocol.md 3.3); what comes in the
+        // opposite order only confirms.
+        let is_taken = call.order == IdOrder::Ascending && self.trust.takes(&looks, free_text);
+        let pairs = || call.ids.iter().zip(&looks);
+        let is_contradicted = !is_taken
+            && pairs().any(|(id, look)| captcha(id).is_some_and(|captcha| captcha.is_contradicted(look)));
+        let typed_answers = pairs().filter(|(id, look)| typed(id) && matches!(look, Look::Solved(_))).count();
+        if is_contradicted {
+            self.trust.mismatched();
+            for id in &call.ids {
+                if let Some(captcha) = self.open.get_mut(id) {
+                    captcha.doubt();
+                }
+            }
+            return;
+        }
+        if is_taken {
+            self.trust.answered(typed_answers);
+        }
         for (id, look) in call.ids.iter().zip(looks) {
             let Some(captcha) = self.open.get_mut(id) else { continue };
-            match if is_taken { Sight::Confirmed } else { captcha.sees(&look, call.order) } {
-                Sight::Confirmed => {
-                    captcha.matched();
-                    if !is_taken {
-                        self.trust.answered(&look);
-                    }
-                    effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
+            if is_taken || captcha.sees(&look, call.order) {
+                if !is_taken && captcha.is_free_text() {
+                    self.trust.answered(1);
                 }
-                Sight::Contradicted => self.trust.mismatched(),
-                Sight::First => {}
+                captcha.matched();
+                effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
             }
         }
         if call.is_full && is_taken {
@@ -292,17 +311,19 @@ impl Polling {
         }
     }
 
-    /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look that would come too late is made
-    /// shortly before the end, if it may be made by then; otherwise what comes next is the end.
+    /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look after which none could follow is
+    /// made shortly before the end; where that is too soon after the one before, what comes next is the end.
     fn schedule(&mut self, id: CaptchaId, earliest: Timestamp, wanted: Timestamp) {
         let Some(captcha) = self.open.get_mut(&id) else {
             return;
         };
         let last = captcha.ends_at() - LAST_LOOK_BEFORE_END;
-        let at = match wanted {
-            wanted if wanted <= last => wanted,
-            _ if earliest <= last => last,
-            _ => captcha.ends_at(),
+        let at = if earliest > last {
+            captcha.ends_at()
+        } else if wanted + self.timing.interval + LOOK_TAKES > last {
+            last
+        } else {
+            wanted
         };
         self.put(id, at);
     }

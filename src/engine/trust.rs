@@ -6,10 +6,11 @@
 //! What shows it: a `|` inside an answer makes two pieces *next to each other* that are answers. A batch in which no two
 //! answers are neighbours holds no such `|`; so with the right count it lacks no piece either, and each stands in its
 //! place. Neighbours are believed where typed answers cannot be among them, and once batches have earned it: after
-//! [`TRUSTED_AFTER`] answers in a row without a `|`, without a batch of another length, and without two batches that
+//! [`TRUSTED_AFTER`] typed answers in a row without a `|`, without a batch of another length, and without two batches that
 //! contradict each other. Until then, and again after each of these, what a batch with neighbours shows is believed when
 //! the next one shows the same with the ids in the opposite order: pieces that were shifted one way by the reply are then
-//! shifted to other captchas.
+//! shifted to other captchas. A reply that contradicts one before confirms nobody, and whoever it shows is looked at
+//! alone. The opposite order only ever confirms, for an upstream that sorts its reply by id is not ruled out.
 //!
 //! What remains: the first `|` after so many answers without one, in the same reply as the first missing piece; and
 //! replies that are whole by mistake twice in a row, and shift the same text to the same captcha both times.
@@ -23,7 +24,7 @@ pub const TRUSTED_AFTER: u32 = 300;
 /// What batches have shown so far; a new process trusts none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trust {
-    /// Answers since the last surprise.
+    /// Typed answers since the last surprise.
     plain_answers: u32,
 }
 
@@ -33,13 +34,19 @@ impl Trust {
         self.plain_answers = 0;
     }
 
-    /// What is certain of a captcha that is, or could be, looked at with others.
-    pub fn answered(&mut self, look: &Look) {
+    /// What a look at one captcha with a typed answer showed.
+    pub fn looked_alone(&mut self, look: &Look) {
         let Look::Solved(solution) = look else { return };
         match &solution.answer {
             Answer::Text(text) if text.contains(&b'|') => self.plain_answers = 0,
-            _ => self.plain_answers = self.plain_answers.saturating_add(1),
+            _ => self.answered(1),
         }
+    }
+
+    /// So many typed answers came out of a batch that was believed or confirmed.
+    pub fn answered(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.plain_answers = self.plain_answers.saturating_add(count);
     }
 
     /// Whether batches are believed whatever they hold.
@@ -49,14 +56,9 @@ impl Trust {
     }
 
     /// Whether `pieces`, as many as ids, may be given to their captchas. `free_text`: a typed answer can be among them.
-    pub fn takes(&mut self, pieces: &[Look], free_text: bool) -> bool {
-        let is_taken = !free_text || self.is_earned() || !has_neighbours(pieces);
-        if is_taken {
-            let answers = pieces.iter().filter(|piece| matches!(piece, Look::Solved(_))).count();
-            let answers = u32::try_from(answers).unwrap_or(u32::MAX);
-            self.plain_answers = self.plain_answers.saturating_add(answers);
-        }
-        is_taken
+    #[must_use]
+    pub fn takes(self, pieces: &[Look], free_text: bool) -> bool {
+        !free_text || self.is_earned() || !has_neighbours(pieces)
     }
 }
 

@@ -208,7 +208,7 @@ impl Waits {
         ];
         for gate in gates.into_iter().flatten().filter(|gate| gate.is_probe(ticket)) {
             gate.probe = None;
-            if matches!(ended, Ended::Unknown | Ended::NoCode) {
+            if matches!(ended, Ended::Unknown | Ended::NoCode | Ended::Code(Code::Unknown(_))) {
                 gate.until = now + gate.delay.min(limits.no_slot_first);
             }
         }
@@ -235,7 +235,9 @@ impl Waits {
     }
 
     fn judge_block(&mut self, ticket: u64, ended: &Ended, limits: &Limits, now: Timestamp) {
-        let replied = !matches!(ended, Ended::NotSent | Ended::NoCode | Ended::Unknown);
+        // A word that nobody knows may be one for the block.
+        let replied =
+            !matches!(ended, Ended::NotSent | Ended::NoCode | Ended::Unknown | Ended::Code(Code::Unknown(_)));
         if let Ended::Code(code) = ended
             && let Reaction::WaitOutBlock(seconds) = code.reaction()
         {
