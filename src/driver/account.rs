@@ -233,9 +233,48 @@ impl Account {
             (reply, end)
         });
         match reply.await {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.show(question, reply.as_deref().unwrap_or_default());
+                reply
+            }
             Err(UpstreamError::NotSent(_)) => Err(Failure::NoAnswer("the upstream cannot be reached")),
             Err(_) => Err(Failure::NoAnswer("the upstream does not answer")),
+        }
+    }
+
+    /// Shows in the metrics what the account's figures are.
+    fn show(&self, question: &Question, reply: &str) {
+        match question {
+            Question::Balance => {
+                if let Ok(usd) = reply.parse() {
+                    self.metrics.balance(usd);
+                }
+            }
+            Question::Load => self.metrics.load(number_in(reply, "load"), number_in(reply, "minbid")),
+            Question::Stats(_) => {}
+        }
+    }
+}
+
+/// The number in the element `name` of load.php's page.
+fn number_in(page: &str, name: &str) -> Option<f64> {
+    let (_, rest) = page.split_once(&format!("<{name}>"))?;
+    let (number, _) = rest.split_once(&format!("</{name}>"))?;
+    number.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_in;
+
+    #[test]
+    fn numbers_of_the_load_page_are_read_where_they_are() {
+        let page = "<response><waiting>7</waiting><load> 12.5 </load><minbid>x</minbid></response>";
+        assert_eq!(number_in(page, "load"), Some(12.5));
+        for (page, name) in
+            [(page, "minbid"), (page, "bid"), ("<load>1", "load"), ("<load>inf</load>", "load")]
+        {
+            assert_eq!(number_in(page, name), None, "{name} in {page}");
         }
     }
 }

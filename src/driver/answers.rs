@@ -42,6 +42,8 @@ struct Kept {
     owner: Arc<str>,
     method: Method,
     uploaded_at: Timestamp,
+    /// When the last look went out that found it unsolved.
+    looked_at: Option<Timestamp>,
     solution: Option<Arc<Solution>>,
     price: Price,
     report: Option<Report>,
@@ -55,6 +57,7 @@ impl Kept {
             owner: Arc::clone(&self.owner),
             method: self.method,
             uploaded_at: self.uploaded_at,
+            looked_at: self.looked_at,
             price_is_missing: self.price == Price::Asked,
         }
     }
@@ -86,6 +89,8 @@ pub struct Owned {
     pub owner: Arc<str>,
     pub method: Method,
     pub uploaded_at: Timestamp,
+    /// When the last look went out that found it unsolved.
+    pub looked_at: Option<Timestamp>,
     /// The client asked for the price, and it is not known.
     pub price_is_missing: bool,
 }
@@ -119,6 +124,7 @@ impl Answers {
             owner,
             method,
             uploaded_at,
+            looked_at: None,
             price: if solution.as_ref().is_some_and(|solution| solution.price.is_some()) {
                 Price::Settled
             } else {
@@ -194,6 +200,13 @@ impl Answers {
             kept.solution = Some(Arc::new(solution));
             true
         })
+    }
+
+    /// A look that went out at `at` found it unsolved.
+    pub fn unsolved(&self, id: CaptchaId, at: Timestamp) {
+        if let Some(mut kept) = self.kept.get_mut(&id) {
+            kept.looked_at = Some(at);
+        }
     }
 
     /// The price is known, or known not to be told.

@@ -13,6 +13,7 @@ use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
 use crate::metrics::{CallOutcome, Metrics};
+use crate::protocol::errors::Reaction;
 use crate::store::{Change, StoreError};
 use crate::upstream::{Call, Upstream, UpstreamError};
 
@@ -120,6 +121,11 @@ impl Gate {
             }
         };
         self.metrics.call_ended(kind, end.outcome, took);
+        if let Ended::Code(code) = &end.ended
+            && matches!(code.reaction(), Reaction::WaitOutBlock(_))
+        {
+            self.metrics.blocked(code);
+        }
         let was_confirmed = self.with(|admission, _| admission.key_is_confirmed());
         let is_news = matches!(end.ended, Ended::Accepted | Ended::Code(_));
         self.settle(ticket, end.ended);

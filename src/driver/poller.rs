@@ -20,6 +20,7 @@ use crate::metrics::{CaptchaOutcome, Metrics};
 use crate::protocol::answer::Solution;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
+use crate::protocol::reply::{Batch, Look};
 use crate::store::Change;
 use crate::upstream::{Call, UpstreamError};
 
@@ -62,6 +63,7 @@ impl Poller {
 
     /// The upstream accepted a captcha; the gate knows of it since its upload was settled.
     pub fn open(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
+        self.show_opened(id);
         self.with(|polling| polling.open(id, method, uploaded_at, None));
         self.changed.notify_one();
     }
@@ -69,6 +71,7 @@ impl Poller {
     /// A captcha that was open before a restart is looked at again.
     pub fn reopen(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
         let now = self.clock.now();
+        self.show_opened(id);
         self.counted(|polling| polling.open(id, method, uploaded_at, Some(now)));
         self.changed.notify_one();
     }
@@ -136,6 +139,7 @@ impl Poller {
         self.tasks.spawn(async move {
             let upstream_call = Call::Look(call.clone());
             poller.metrics.looked(upstream_call.kind(), call.ids.len());
+            let sent_at = poller.clock.now();
             let looked = poller.gate.send(ticket, upstream_call, |body| looked::read(&call, body)).await;
             let now = poller.clock.now();
             let (effects, closed) = match looked {
@@ -146,6 +150,7 @@ impl Poller {
                 looked => {
                     let gap = poller.gate.look_gap(poller.timing.interval);
                     let looked = looked.unwrap_or(Looked::Failed);
+                    poller.note_unsolved(&call, &looked, sent_at);
                     let (effects, before, after) =
                         poller.compared(|polling| polling.settle(&call, looked, gap, now));
                     (effects, before - after)
@@ -175,6 +180,9 @@ impl Poller {
             }
             Effect::Priced(price) => {
                 if let Some(price) = price.clone() {
+                    if let Some(owned) = self.answers.owned(id) {
+                        self.metrics.cost(&owned.owner, owned.method, &price);
+                    }
                     self.keeper.keep(Change::Priced { id, price }).await;
                 }
                 self.answers.price(id, price);
@@ -202,12 +210,35 @@ impl Poller {
     }
 
     fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
-        let is_failed = solution.answer.is_failed();
+        let (is_failed, price) = (solution.answer.is_failed(), solution.price.clone());
         let Some(told) = self.answers.solve(id, solution) else { return };
+        let could_be_seen = told.uploaded_at + self.timing.first_look_of(told.method);
+        self.metrics.answered(&told.owner, now.since(told.looked_at.unwrap_or(could_be_seen)));
+        if let Some(price) = price {
+            self.metrics.cost(&told.owner, told.method, &price);
+        }
         self.ended(id, if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved }, now);
         // Asked for while the answer was on its way to be kept.
         if told.price_is_missing && !is_failed {
             self.want_price(id, told.method, told.uploaded_at, true);
+        }
+    }
+
+    fn show_opened(&self, id: CaptchaId) {
+        if let Some(owned) = self.answers.owned(id) {
+            self.metrics.captcha_opened(&owned.owner);
+        }
+    }
+
+    /// An answer that comes later cannot be older than this look.
+    fn note_unsolved(&self, call: &LookCall, looked: &Looked, sent_at: Timestamp) {
+        let looks = match looked {
+            Looked::One(look) => std::slice::from_ref(look),
+            Looked::Many(Batch::Pieces(looks)) => looks,
+            Looked::Many(_) | Looked::Failed => &[],
+        };
+        for (id, _) in call.ids.iter().zip(looks).filter(|(_, look)| matches!(look, Look::NotReady)) {
+            self.answers.unsolved(*id, sent_at);
         }
     }
 

@@ -54,6 +54,7 @@ impl Submitter {
     #[must_use]
     pub fn start(sender: Sender, repeats: Repeats, limits: QueueLimits) -> Self {
         let (tasks, clock) = (sender.tasks.clone(), sender.clock);
+        sender.metrics.uploads_waiting_limit(limits.items);
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue = Queue {
             sender: Arc::new(sender),
@@ -156,6 +157,8 @@ impl Queue {
                 Ok(ticket) => {
                     self.refusal = None;
                     if let Some((_, item)) = self.waiting.pop() {
+                        let waited = self.sender.clock.now().since(item.value.arrived_at);
+                        self.sender.metrics.upload_turn(&item.client, waited);
                         let (sender, inbox) = (Arc::clone(&self.sender), self.inbox.clone());
                         self.sender.tasks.spawn(async move { sender.send(item, ticket, inbox).await });
                     }

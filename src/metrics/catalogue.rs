@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// One row of the catalogue, for the README's table.
@@ -41,7 +41,7 @@ macro_rules! make_one {
     )*};
 }
 
-make_vec!(IntCounterVec, IntGaugeVec, GaugeVec);
+make_vec!(IntCounterVec, CounterVec, IntGaugeVec, GaugeVec);
 make_one!(IntCounter, IntGauge, Gauge);
 
 impl Make for HistogramVec {

@@ -1,6 +1,7 @@
 //! Every metric, in one catalogue; call sites say what happened, not how it is counted.
 
 mod catalogue;
+mod client_labels;
 mod labels;
 
 use std::time::Duration;
@@ -8,11 +9,14 @@ use std::time::Duration;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
 use crate::clock::Timestamp;
+use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::methods::Method;
 use crate::upstream::CallKind;
 use catalogue::catalogue;
+use client_labels::ClientLabels;
 
 pub use catalogue::Row;
+pub use client_labels::{CLIENTS_MAX, OTHER};
 pub use labels::{CallOutcome, CaptchaOutcome, PollOutcome, UploadOutcome};
 
 /// Solve times run from a second to five minutes (protocol.md 3.5: workers have 90 s, or 300 s).
@@ -20,6 +24,9 @@ const SOLVE_SECONDS: &[f64] =
     &[1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0];
 /// A reply of the upstream takes from a millisecond (a simulator) to the time-out.
 const LATENCY_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// An answer waits for the next look: from a simulator's interval to the 15 minutes that it lives.
+const DELAY_SECONDS: &[f64] =
+    &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 /// Ids in one look.
 const BATCH_IDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 100.0];
 
@@ -28,6 +35,10 @@ catalogue! {
     uploads_total: IntCounterVec["client", "method", "outcome"];
     /// Uploads waiting for their turn.
     uploads_waiting: IntGauge[];
+    /// How many uploads may wait at once; one more is refused.
+    uploads_waiting_limit: IntGauge[];
+    /// Time that an upload waited for its turn, in seconds.
+    upload_wait_seconds: HistogramVec["client"] in LATENCY_SECONDS;
     /// Time that an upload took from its arrival to its reply, in seconds.
     upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
     /// Captchas asked for in clients' polls, by what they were told; all of them from memory.
@@ -36,12 +47,26 @@ catalogue! {
     captchas_ended_total: IntCounterVec["client", "method", "outcome"];
     /// Captchas that the upstream is working on.
     captchas_open: IntGauge[];
+    /// Captchas that a client waits for.
+    client_captchas_open: IntGaugeVec["client"];
+    /// What answers cost, in USD; the upstream tells it only where a client asks with get2.
+    cost_usd_total: CounterVec["client", "method"];
+    /// Longest that an answer can have lain at the upstream: time since the look before, or since the first was allowed.
+    answer_delay_seconds: HistogramVec["client"] in DELAY_SECONDS;
     /// Time from the upload to the answer being known here, in seconds.
     solve_seconds: HistogramVec["method"] in SOLVE_SECONDS;
     /// Calls to the upstream that ended, by kind and outcome.
     upstream_calls_total: IntCounterVec["call", "outcome"];
     /// Time that calls to the upstream took, in seconds.
     upstream_call_seconds: HistogramVec["call"] in LATENCY_SECONDS;
+    /// Answers of the upstream that say that it has locked us out, by code.
+    blocks_total: IntCounterVec["code"];
+    /// Money on the account when it was last asked for, in USD.
+    upstream_balance_usd: GaugeVec[];
+    /// How busy the upstream was when load.php was last asked, from 0 to 1.
+    upstream_load_ratio: GaugeVec[];
+    /// The lowest bid for 1,000 images when load.php was last asked, in USD.
+    upstream_minimum_bid_usd: GaugeVec[];
     /// Captchas in one look.
     look_ids: HistogramVec["call"] in BATCH_IDS;
     /// Most captchas in one look at present.
@@ -77,6 +102,7 @@ catalogue! {
 pub struct Metrics {
     registry: Registry,
     catalogue: Catalogue,
+    clients: ClientLabels,
 }
 
 /// One client's poll counters, looked up once: polls are the hot path.
@@ -98,7 +124,13 @@ impl Default for Metrics {
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("no metric of the catalogue is named process_*");
         catalogue.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Self { registry, catalogue }
+        // Alerts compare these with what they were, so they must be there before the first.
+        for code in ErrorCode::ALL.iter().filter(|code| matches!(code.reaction(), Reaction::WaitOutBlock(_)))
+        {
+            catalogue.blocks_total.with_label_values(&[code.as_str()]).inc_by(0);
+        }
+        catalogue.blocks_total.with_label_values(&[OTHER]).inc_by(0);
+        Self { registry, catalogue, clients: ClientLabels::default() }
     }
 }
 
@@ -106,12 +138,14 @@ impl Metrics {
     /// The counters for one client's polls.
     #[must_use]
     pub fn poll_counters(&self, client: &str) -> PollCounters {
-        let polls = &self.catalogue.polls_total;
+        let (polls, client) = (&self.catalogue.polls_total, self.clients.of(client));
+        // An alert compares this with what it was, so it must be there before the first.
+        self.catalogue.upload_refusals_total.with_label_values(&[client, "queue_full"]).inc_by(0);
         PollCounters(PollOutcome::ALL.map(|outcome| polls.with_label_values(&[client, outcome.label()])))
     }
 
     pub fn upload_ended(&self, client: &str, method: Method, outcome: UploadOutcome, took: Duration) {
-        let labels = [client, method.label(), outcome.label()];
+        let labels = [self.clients.of(client), method.label(), outcome.label()];
         self.catalogue.uploads_total.with_label_values(&labels).inc();
         self.catalogue.upload_seconds.with_label_values(&[outcome.label()]).observe(took.as_secs_f64());
     }
@@ -120,9 +154,59 @@ impl Metrics {
         self.catalogue.uploads_waiting.set(gauge(count));
     }
 
+    pub fn uploads_waiting_limit(&self, most: usize) {
+        self.catalogue.uploads_waiting_limit.set(gauge(most));
+    }
+
+    /// An upload got its turn.
+    pub fn upload_turn(&self, client: &str, waited: Duration) {
+        let client = self.clients.of(client);
+        self.catalogue.upload_wait_seconds.with_label_values(&[client]).observe(waited.as_secs_f64());
+    }
+
+    /// A client waits for one captcha more; [`Self::captcha_ended`] is its end.
+    pub fn captcha_opened(&self, client: &str) {
+        self.catalogue.client_captchas_open.with_label_values(&[self.clients.of(client)]).inc();
+    }
+
+    pub fn answered(&self, client: &str, delay: Duration) {
+        let client = self.clients.of(client);
+        self.catalogue.answer_delay_seconds.with_label_values(&[client]).observe(delay.as_secs_f64());
+    }
+
+    /// The upstream told a price. What is no amount of money is not counted.
+    pub fn cost(&self, client: &str, method: Method, price: &str) {
+        if let Some(usd) = price.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0) {
+            let labels = [self.clients.of(client), method.label()];
+            self.catalogue.cost_usd_total.with_label_values(&labels).inc_by(usd);
+        }
+    }
+
+    /// The upstream has locked us out; unknown codes share a label.
+    pub fn blocked(&self, code: &Code) {
+        let label = code.known().map_or(OTHER, ErrorCode::as_str);
+        self.catalogue.blocks_total.with_label_values(&[label]).inc();
+    }
+
+    pub fn balance(&self, usd: f64) {
+        self.catalogue.upstream_balance_usd.with_label_values::<&str>(&[]).set(usd);
+    }
+
+    /// What load.php told, each part where it was there.
+    pub fn load(&self, percent: Option<f64>, minimum_bid_usd: Option<f64>) {
+        let numbers = &self.catalogue;
+        if let Some(percent) = percent {
+            numbers.upstream_load_ratio.with_label_values::<&str>(&[]).set(percent / 100.0);
+        }
+        if let Some(bid) = minimum_bid_usd {
+            numbers.upstream_minimum_bid_usd.with_label_values::<&str>(&[]).set(bid);
+        }
+    }
+
     pub fn captcha_ended(&self, client: &str, method: Method, outcome: CaptchaOutcome, took: Duration) {
-        let labels = [client, method.label(), outcome.label()];
+        let labels = [self.clients.of(client), method.label(), outcome.label()];
         self.catalogue.captchas_ended_total.with_label_values(&labels).inc();
+        self.catalogue.client_captchas_open.with_label_values(&labels[..1]).dec();
         if outcome == CaptchaOutcome::Solved {
             self.catalogue.solve_seconds.with_label_values(&[method.label()]).observe(took.as_secs_f64());
         }
@@ -148,7 +232,7 @@ impl Metrics {
     }
 
     pub fn upload_refused(&self, client: &str, reason: &'static str) {
-        self.catalogue.upload_refusals_total.with_label_values(&[client, reason]).inc();
+        self.catalogue.upload_refusals_total.with_label_values(&[self.clients.of(client), reason]).inc();
     }
 
     pub fn would_refuse(&self, reason: &'static str) {
@@ -175,7 +259,7 @@ impl Metrics {
     }
 
     pub fn reported(&self, client: &str, verdict: &'static str, outcome: &'static str) {
-        self.catalogue.reports_total.with_label_values(&[client, verdict, outcome]).inc();
+        self.catalogue.reports_total.with_label_values(&[self.clients.of(client), verdict, outcome]).inc();
     }
 
     pub fn store_is_up(&self, is_up: bool) {
@@ -227,9 +311,35 @@ mod tests {
     }
 
     #[test]
+    fn money_and_blocks_are_told_and_what_is_not_known_is_not_invented() {
+        let metrics = Metrics::default();
+        let text = metrics.text().unwrap();
+        assert!(text.contains(r#"capgate_blocks_total{code="ERROR: 1005"} 0"#), "{text}");
+        assert!(!text.contains("capgate_upstream_balance_usd"), "nobody has asked for it yet\n{text}");
+        metrics.blocked(&ErrorCode::Block1005.into());
+        metrics.blocked(&Code::parse(b"ERROR: 1017").unwrap());
+        for price in ["0.00299", "0.00299", "free", "-1", "inf", "NaN"] {
+            metrics.cost("team-a", Method::Image, price);
+        }
+        metrics.balance(12.5);
+        metrics.load(Some(25.0), None);
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"capgate_blocks_total{code="ERROR: 1005"} 1"#,
+            r#"capgate_blocks_total{code="other"} 1"#,
+            r#"capgate_cost_usd_total{client="team-a",method="image"} 0.00598"#,
+            "capgate_upstream_balance_usd 12.5",
+            "capgate_upstream_load_ratio 0.25",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("capgate_upstream_minimum_bid_usd"), "{text}");
+    }
+
+    #[test]
     fn counters_end_in_total_and_times_in_seconds() {
         for row in ROWS {
-            assert_eq!(row.kind.starts_with("IntCounter"), row.name.ends_with("_total"), "{}", row.name);
+            assert_eq!(row.kind.contains("Counter"), row.name.ends_with("_total"), "{}", row.name);
         }
     }
 }

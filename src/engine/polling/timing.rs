@@ -33,7 +33,8 @@ impl Timing {
     }
 
     /// From the upload to the first look.
-    pub(super) fn first_look_of(&self, method: Method) -> Duration {
+    #[must_use]
+    pub const fn first_look_of(&self, method: Method) -> Duration {
         match method.first_look() {
             FirstLook::Image => self.first_look,
             FirstLook::Token => self.first_look_token,
