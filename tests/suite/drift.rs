@@ -1,5 +1,6 @@
 //! The README's tables come from the code. A table that differs fails here; `UPDATE_README=1` rewrites it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use capgate::metrics;
 use capgate::protocol::errors::{ErrorCode, Reaction};
 use capgate::protocol::methods::{FirstLook, Look, Method};
 use capgate::protocol::parameters::{RES_PARAMETERS, SUBMIT_PARAMETERS};
+
+const RULES: &str = "deploy/prometheus/rules.yml";
 
 fn readme() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
@@ -47,6 +50,28 @@ fn the_metrics_are_those_of_the_catalogue() {
         writeln!(table, "| `{}` | {labels} | {} |", row.name, row.help).unwrap();
     }
     check("metrics", &table);
+}
+
+/// Without the endings that a histogram's series have.
+fn metric_of(series: &str) -> &str {
+    let endings = ["_bucket", "_sum", "_count"];
+    endings.iter().find_map(|ending| series.strip_suffix(ending)).unwrap_or(series)
+}
+
+#[test]
+fn dashboards_and_rules_name_metrics_of_the_catalogue_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["dashboards/account.json", "dashboards/clients.json", "dashboards/capgate.json", RULES] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let words = text.split(|symbol: char| !symbol.is_ascii_alphanumeric() && symbol != '_');
+        let named: BTreeSet<_> = words.filter(|word| word.starts_with("capgate_")).collect();
+        assert!(named.len() > 5, "{file} names {named:?} only");
+        for series in named {
+            let is_known =
+                metrics::ROWS.iter().any(|row| row.name == metric_of(series) || row.name == series);
+            assert!(is_known, "{file} names {series}, which is no metric");
+        }
+    }
 }
 
 #[test]
