@@ -18,8 +18,10 @@ fn names(page: &str) -> BTreeSet<String> {
 fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
     let gateway = TestGateway::start();
     let id = gateway.upload(&[("textcaptcha", "count me")]).id();
-    gateway.answer(&format!("action=get&id={id}"));
+    gateway.answer(&format!("action=get2&id={id}"));
     gateway.res(&format!("action=reportbad&id={id}"));
+    gateway.res("action=getbalance");
+    gateway.get("/load.php");
     let page = gateway.get_admin("/metrics");
     assert!(page.header("Content-Type").is_some_and(|label| label.starts_with("text/plain")));
     let names = names(page.text());
@@ -33,6 +35,8 @@ fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
         "capgate_captchas_ended_total{client=\"client-1\",method=\"text\",outcome=\"solved\"} 1",
         "capgate_reports_total{client=\"client-1\",outcome=\"recorded\",verdict=\"reportbad\"} 1",
         "capgate_captchas_open 0",
+        "capgate_client_captchas_open{client=\"client-1\"} 0",
+        "capgate_answer_delay_seconds_count{client=\"client-1\"} 1",
         "capgate_upstream_calls_total{call=\"submit\",outcome=\"done\"} 1",
     ] {
         assert!(page.text().lines().any(|line| line == text), "{text}\n{}", page.text());
