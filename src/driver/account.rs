@@ -1,7 +1,7 @@
 //! Balance, statistics and load: one upstream call serves everybody who asks, and for a while those who ask later.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -178,14 +178,19 @@ impl Account {
     /// Waits until the call may go; what stands in its way is often over in a moment.
     async fn turn(&self, question: &Question) -> Result<Ticket, Failure> {
         if matches!(question, Question::Stats(_)) {
-            self.count_stats()?;
+            self.stats_may_be_asked()?;
         }
         let asked = if *question == Question::Load { Asked::Load } else { Asked::Balance };
         let deadline = self.clock.now() + TURN_WITHIN;
         loop {
             let changed = self.gate.changed();
             let refusal = match self.gate.admit(asked) {
-                Ok(ticket) => return Ok(ticket),
+                Ok(ticket) => {
+                    if matches!(question, Question::Stats(_)) {
+                        self.lock_stats().push_back(self.clock.now());
+                    }
+                    return Ok(ticket);
+                }
                 Err(refusal) => refusal,
             };
             if refusal.until > deadline || self.clock.now() >= deadline {
@@ -199,17 +204,23 @@ impl Account {
         }
     }
 
-    /// Counts a question for statistics, or says that there were too many.
-    fn count_stats(&self) -> Result<(), Failure> {
+    /// Whether statistics may be asked for, or else until when not.
+    fn stats_may_be_asked(&self) -> Result<(), Failure> {
+        let hour = Duration::from_hours(1);
         let now = self.clock.now();
-        let mut asked = self.stats_asked.lock().unwrap_or_else(PoisonError::into_inner);
-        while asked.pop_front_if(|at| *at + Duration::from_hours(1) <= now).is_some() {}
-        if asked.len() >= STATS_AN_HOUR_MAX {
-            let text = format!("statistics of {STATS_AN_HOUR_MAX} days were asked for within an hour");
-            return Err(Failure::NotNow(text));
+        let mut asked = self.lock_stats();
+        while asked.pop_front_if(|at| *at + hour <= now).is_some() {}
+        match asked.front() {
+            Some(first) if asked.len() >= STATS_AN_HOUR_MAX => Err(Failure::NotNow(format!(
+                "statistics of {STATS_AN_HOUR_MAX} days were asked for within an hour: no more until {}",
+                *first + hour
+            ))),
+            _ => Ok(()),
         }
-        asked.push_back(now);
-        Ok(())
+    }
+
+    fn lock_stats(&self) -> MutexGuard<'_, VecDeque<Timestamp>> {
+        self.stats_asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch_once(&self, question: &Question) -> Result<String, Failure> {

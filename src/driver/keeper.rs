@@ -153,13 +153,13 @@ mod tests {
 
     /// A store that can be full, and remembers what it was given.
     #[derive(Default)]
-    struct Full {
+    struct Brimming {
         is_full: AtomicBool,
         given: Mutex<Vec<u64>>,
         inner: MemoryStore,
     }
 
-    impl Store for Full {
+    impl Store for Brimming {
         fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
             self.inner.load()
         }
@@ -188,8 +188,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_store_missed_it_gets_in_order_and_so_much_of_it() {
-        let store = Arc::new(Full::default());
-        let keeper = Keeper::new(Arc::<Full>::clone(&store), Arc::new(Metrics::default()));
+        let store = Arc::new(Brimming::default());
+        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::new(Metrics::default()));
         store.is_full.store(true, Ordering::Relaxed);
         for number in 1..=LATE_MAX as u64 + 1 {
             keeper.keep(change(number)).await;
@@ -204,9 +204,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_that_is_refused_alone_says_nothing_of_the_store() {
-        let store = Arc::new(Full::default());
+        let store = Arc::new(Brimming::default());
         let metrics = Arc::new(Metrics::default());
-        let keeper = Keeper::new(Arc::<Full>::clone(&store), Arc::clone(&metrics));
+        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::clone(&metrics));
         keeper.keep(change(0)).await;
         assert!(!keeper.is_down() && !keeper.is_behind());
         let is_up = |up| metrics.text().unwrap().contains(&format!("capgate_store_up {up}"));

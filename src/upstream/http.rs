@@ -29,6 +29,9 @@ pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 const CONNECTIONS_MAX: usize = 256;
 /// Calls handed over and not yet taken up; as many again as can be under way.
 const HANDOVERS_MAX: usize = 1_024;
+/// Longest time until a connection stands, TLS included: shorter than a call may take, for a call on a connection that
+/// never came about is known not to be sent.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept for looks, which can be asked again when it turns out dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long an idle connection is kept for uploads: shorter than the 5 s after which common servers close theirs, for
@@ -121,7 +124,7 @@ fn tls_config(settings: &UpstreamSettings) -> Result<rustls::ClientConfig, Setup
 fn client(tls: Option<&Arc<rustls::ClientConfig>>, timeout: Duration, keep_alive: Duration) -> Client {
     let connector = Connector::new()
         .connector(connector(tls.cloned()))
-        .timeout(timeout)
+        .timeout(CONNECT_WITHIN.min(timeout / 2))
         .limit(CONNECTIONS_MAX)
         .conn_keep_alive(keep_alive);
     Client::builder()
@@ -183,7 +186,8 @@ impl Caller {
     }
 }
 
-/// The whole body. The end of the connection is the end of the body only when the head announces no other.
+/// The whole body. The end of the connection is the end of the body only when the head announces no other, which awc
+/// reads in HTTP/1.0 only: in HTTP/1.1 it takes such a body for an empty one, which says nothing and is asked for again.
 async fn read_body<S>(reply: &mut ClientResponse<S>) -> Result<Bytes, UpstreamError>
 where
     ClientResponse<S>: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
