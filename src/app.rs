@@ -230,3 +230,34 @@ fn serve_admin(server: &Arc<Server>, listener: TcpListener) -> io::Result<Listen
         .listen(listener)?
         .run())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::protocol::ids::CaptchaId;
+    use crate::protocol::methods::Method;
+    use crate::store::{Change, Day, Intent, IntentId};
+
+    #[tokio::test]
+    async fn usage_stays_in_either_store_for_as_long_as_the_settings_say() {
+        const DAY: u64 = 24 * 60 * 60 * 1_000;
+        let folder = tempfile::tempdir().unwrap();
+        for url in [StoreUrl::Memory, StoreUrl::Sqlite(folder.path().join("capgate.db"))] {
+            let store = open_store(&StoreSettings { url, usage_days: 7 }).unwrap();
+            let at = Timestamp(20_000 * DAY);
+            let intent = IntentId(1);
+            let upload = Intent { id: intent, client: "team-a".to_owned(), method: Method::Image, at };
+            let accepted = Change::Accepted { intent, id: CaptchaId(1), at, repeat: None };
+            for change in [Change::Submitting(upload), accepted] {
+                store.commit(change).await.unwrap();
+            }
+            for (days, uploads) in [(7, 1), (8, 0)] {
+                let uploaded_before = Timestamp(at.0 + days * DAY + 1);
+                store.commit(Change::Forget { uploaded_before }).await.unwrap();
+                let ledger = store.ledger(Day(0), Timestamp(0)).await.unwrap();
+                assert_eq!(ledger.usage.total().uploads, uploads, "after {days} days");
+            }
+        }
+    }
+}
