@@ -1,6 +1,6 @@
 //! What the gateway was told to wait for, kept the naive way: from the replies that reached it, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use capgate::clock::Timestamp;
@@ -10,6 +10,10 @@ use super::promises::Promise;
 
 const NO_SLOT_FIRST: Duration = Duration::from_secs(5);
 const ZERO_BALANCE: Duration = Duration::from_mins(1);
+/// Five calls with a wrong key block the address, in a time that nobody states. The gateway makes three in an hour that
+/// could be such calls, counted from when the last of them can have arrived, and then none.
+const WRONG_KEYS: usize = 3;
+const WRONG_KEYS_WITHIN: Duration = Duration::from_secs(3_601 + 120);
 
 /// How a call ended, as the gateway saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +80,17 @@ pub struct Waits {
     zero_balance: Option<Wait>,
     key_refused_at: Option<Timestamp>,
     key_is_confirmed: bool,
-    in_flight: BTreeSet<u64>,
+    /// Whether the key was confirmed when each call left.
+    in_flight: BTreeMap<u64, bool>,
+    /// When calls ended in which the key was refused, or may have been: no reply came, and it was not confirmed.
+    doubts: Vec<Timestamp>,
 }
 
 impl Waits {
     /// A call leaves the gateway.
     pub fn sent(&mut self, call: u64, is_upload: bool, now: Timestamp) -> Result<(), (Promise, String)> {
         let others = self.in_flight.len();
-        self.in_flight.insert(call);
+        self.in_flight.insert(call, self.key_is_confirmed);
         if self.key_refused_at.is_some() {
             return Err((Promise::RefusedKeysRest, "the key is refused".to_owned()));
         }
@@ -108,15 +115,16 @@ impl Waits {
 
     /// A call comes back to the gateway; it had arrived, if at all, at `arrived_at`.
     pub fn ended(&mut self, call: u64, is_upload: bool, told: Told, arrived_at: Timestamp, now: Timestamp) {
-        if !self.in_flight.remove(&call) {
-            return;
-        }
+        let Some(was_confirmed) = self.in_flight.remove(&call) else { return };
         let probes_balance = self.zero_balance.as_ref().is_some_and(|wait| wait.probe == Some(call));
         let probes_block = self.block.as_ref().is_some_and(|wait| wait.probe == Some(call));
         for wait in [&mut self.block, &mut self.no_slot, &mut self.zero_balance] {
             Wait::ended(wait, call);
         }
         let code = if let Told::Code(code) = told { Some(code) } else { None };
+        if code.is_some_and(refuses_key) || (told == Told::Nothing && !was_confirmed) {
+            self.doubts.push(now);
+        }
         let block = code.and_then(block_length);
         if let Some(length) = block {
             let until = self.block.as_ref().map_or(now, |block| block.until).max(arrived_at + length);
@@ -156,8 +164,10 @@ impl Waits {
     }
 
     /// The process ends. What it was told in the last moment may not have reached the disk.
-    pub fn killed(&mut self, remembered_before: Timestamp) {
-        self.in_flight.clear();
+    pub fn killed(&mut self, remembered_before: Timestamp, now: Timestamp) {
+        let doubtful =
+            std::mem::take(&mut self.in_flight).into_values().filter(|was_confirmed| !was_confirmed);
+        self.doubts.extend(doubtful.map(|_| now));
         self.key_is_confirmed = false;
         self.key_refused_at = self.key_refused_at.filter(|at| *at < remembered_before);
         for wait in [&mut self.block, &mut self.no_slot, &mut self.zero_balance] {
@@ -177,6 +187,16 @@ impl Waits {
 
     pub const fn key_is_refused(&self) -> bool {
         self.key_refused_at.is_some()
+    }
+
+    /// Until when the key was or is in doubt so often that nothing may be sent.
+    pub fn doubted_until(&self) -> Timestamp {
+        let ends = self.doubts.windows(WRONG_KEYS).filter_map(|doubts| {
+            let [first, .., last] = doubts else { return None };
+            let end = *first + WRONG_KEYS_WITHIN;
+            (*last < end).then_some(end)
+        });
+        ends.max().unwrap_or_default()
     }
 
     /// When the block ends that the gateway was told of.

@@ -178,7 +178,7 @@ impl World {
             let number = self.life.number;
             self.note(format_args!("process {number} is killed"));
             let remembered_before = self.clock.now() - REMEMBERED_AFTER;
-            self.waits.killed(remembered_before);
+            self.waits.killed(remembered_before, self.clock.now());
             self.turns.clear();
             self.disk.killed();
             self.trouble(true);
@@ -205,8 +205,9 @@ impl World {
 
     /// Since when the upstream could be asked without trouble.
     pub fn clear_since(&self) -> Option<Timestamp> {
-        let is_clear = !self.is_troubled && !self.key_is_refused();
-        is_clear.then_some(self.troubled_until)
+        let since = self.troubled_until.max(self.waits.doubted_until());
+        let is_clear = !self.is_troubled && !self.key_is_refused() && since <= self.clock.now();
+        is_clear.then_some(since)
     }
 
     /// Whether somebody has to mend the key: as the gateway was told, or as it remembers across a restart.
