@@ -19,3 +19,4 @@ mod sandbox;
 mod upload_faults;
 mod upstream_faults;
 mod usage;
+mod usage_arguments;
