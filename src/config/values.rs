@@ -82,6 +82,11 @@ pub(super) fn upstream_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     if !plain_or_tls || !named || text.contains(['?', '#', '@']) {
         return Err(D::Error::custom("not an http or https URL of a host"));
     }
+    // The parser leaves out a port that is none, and the call would go to another.
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    if authority.rsplit(']').next().is_some_and(|rest| rest.contains(':')) && url.port_u16().is_none() {
+        return Err(D::Error::custom("the port is not one from 1 to 65535"));
+    }
     // Written anew, for `HTTPS://` is https too.
     Ok(url.to_string().trim_end_matches('/').to_owned())
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use actix_tls::connect::rustls_0_23::TlsConnector;
 use actix_tls::connect::rustls_0_23::reexports::AsyncTlsStream;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector, Resolver};
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector, Host, Resolver};
 use actix_web::dev::{Service, fn_service};
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use awc::http::Uri;
@@ -74,11 +74,29 @@ pub fn connector(
                 let (stream, connection) = connection.replace_io(());
                 return Ok(connection.replace_io(UpstreamStream::Plain(stream)).1);
             };
-            let session = TlsConnector::service(tls).call(connection).await;
-            let (stream, connection) = session.map_err(|error| NotConnected::wrap(&error))?.replace_io(());
-            Ok(connection.replace_io(UpstreamStream::Tls(Box::new(stream))).1)
+            let (tcp, target) = connection.into_parts();
+            let name = Connection::new(ServerName::of(&target), tcp);
+            let session = TlsConnector::service(tls).call(name).await;
+            let (stream, _) = session.map_err(|error| NotConnected::wrap(&error))?.into_parts();
+            Ok(Connection::new(target, UpstreamStream::Tls(Box::new(stream))))
         }
     })
+}
+
+/// The name that the upstream's certificate must have: without the brackets of an IPv6 address, which TLS does not know.
+#[derive(Debug)]
+struct ServerName(String);
+
+impl ServerName {
+    fn of(target: &Uri) -> Self {
+        Self(target.host().unwrap_or_default().trim_matches(['[', ']']).to_owned())
+    }
+}
+
+impl Host for ServerName {
+    fn hostname(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A connection whose end is an error.
@@ -158,6 +176,14 @@ impl AsyncWrite for UpstreamStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_names_an_address_without_brackets() {
+        for (target, name) in [("http://[::1]:8443/in.php", "::1"), ("http://gw.example:443/", "gw.example")]
+        {
+            assert_eq!(ServerName::of(&target.parse().unwrap()).hostname(), name);
+        }
+    }
 
     #[test]
     fn awc_is_told_the_port_of_https() {

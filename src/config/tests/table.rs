@@ -97,6 +97,8 @@ fn texts_hold_to_their_form() {
         ("auth.mode", "\"none\""),
         ("client.name", &long(65)),
         ("client.name", "\"\""),
+        ("upstream.url", "\"https://gw:99999\""),
+        ("upstream.url", "\"https://[::1]:x\""),
         ("client.key", "[]"),
         ("client.key", &format!("[\"{CLIENT}\", \"{OTHER}\", \"{UPSTREAM}\"]")),
         ("client.key_sha256", &long(63)),
