@@ -39,7 +39,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::fair_queue::QueueLimits;
 use crate::engine::limits::Limits;
-use crate::engine::polling::Timing;
+use crate::engine::timing::Timing;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::submit::{Upload, WrongCall};

@@ -14,8 +14,9 @@ use super::looked;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
-use crate::engine::polling::{Effect, LookCall, Looked, Polling, Timing};
+use crate::engine::polling::{Effect, LookCall, Looked, Polling};
 use crate::engine::refusal::CallKind as Asked;
+use crate::engine::timing::{Kind, Timing};
 use crate::metrics::{CaptchaOutcome, Metrics};
 use crate::protocol::answer::Solution;
 use crate::protocol::ids::CaptchaId;
@@ -62,17 +63,17 @@ impl Poller {
     }
 
     /// The upstream accepted a captcha; the gate knows of it since its upload was settled.
-    pub fn open(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
+    pub fn open(&self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp) {
         self.show_opened(id);
-        self.with(|polling| polling.open(id, method, uploaded_at, None));
+        self.with(|polling| polling.open(id, kind, uploaded_at, None));
         self.changed.notify_one();
     }
 
     /// A captcha that was open before a restart is looked at again.
-    pub fn reopen(&self, id: CaptchaId, method: Method, uploaded_at: Timestamp) {
+    pub fn reopen(&self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp) {
         let now = self.clock.now();
         self.show_opened(id);
-        self.counted(|polling| polling.open(id, method, uploaded_at, Some(now)));
+        self.counted(|polling| polling.open(id, kind, uploaded_at, Some(now)));
         self.changed.notify_one();
     }
 
@@ -212,7 +213,7 @@ impl Poller {
     fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
         let (is_failed, price) = (solution.answer.is_failed(), solution.price.clone());
         let Some(told) = self.answers.solve(id, solution) else { return };
-        let could_be_seen = told.uploaded_at + self.timing.first_look_of(told.method);
+        let could_be_seen = told.uploaded_at + self.timing.earliest_look(told.method);
         self.metrics.answered(&told.owner, now.since(told.looked_at.unwrap_or(could_be_seen)));
         if let Some(price) = price {
             self.metrics.cost(&told.owner, told.method, &price);

@@ -40,7 +40,7 @@ pub(super) fn recover(
         let owner = Arc::from(captcha.client.as_str());
         if answers.add(id, owner, method, uploaded_at, captcha.solution, captcha.report) && is_open {
             open += 1;
-            poller.reopen(id, method, uploaded_at);
+            poller.reopen(id, method.into(), uploaded_at);
         }
     }
     if known > 0 || !recovered.unknown.is_empty() {

@@ -24,6 +24,7 @@ use crate::engine::admission::Ticket;
 use crate::engine::captcha::LIFETIME;
 use crate::engine::fair_queue::Item;
 use crate::engine::refusal::Ended;
+use crate::engine::timing::Kind;
 use crate::metrics::{CallOutcome, Metrics, UploadOutcome};
 use crate::protocol::errors::Reaction;
 use crate::protocol::ids::CaptchaId;
@@ -110,7 +111,8 @@ impl Sender {
                     return Sent::Refused(Refusal::Unknown);
                 }
                 // Paid, and looked at from now on whatever the store says.
-                self.poller.open(id, upload.method, at);
+                let kind = Kind { method: upload.method, page: upload.page, is_pushed: false };
+                self.poller.open(id, kind, at);
                 let change = Change::Accepted { intent, id, at, repeat: Some(item.value.repeat) };
                 Sent::Accepted(Accepted { id, at, change })
             }

@@ -8,6 +8,7 @@
 //! - [`fair_queue`]: whose upload is next.
 //! - [`captcha`]: one captcha's life, and what looks teach about it.
 //! - [`polling`]: which captchas are looked at when, and together with which.
+//! - [`timing`]: when an answer can be expected.
 //! - [`trust`]: whether what a batch shows is believed.
 //!
 //! Nothing here reads a clock, draws a random number, logs or waits: `now` is the last argument, and whoever asks is
@@ -22,6 +23,7 @@ pub mod ledger;
 pub mod limits;
 pub mod polling;
 pub mod refusal;
+pub mod timing;
 pub mod trust;
 pub mod waits;
 pub mod window;

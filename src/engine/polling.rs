@@ -15,8 +15,8 @@
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
 
+mod grid;
 mod look_call;
-mod timing;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -24,17 +24,16 @@ use std::time::Duration;
 use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
 pub use super::captcha::{Effect, IdOrder, LookForm};
 pub use look_call::{LookCall, Looked};
-pub use timing::Timing;
 
-use look_call::call_of;
-use timing::{GRID_MAX, grid_after};
-
+use super::timing::{Kind, Timing};
 use super::trust::Trust;
 use crate::clock::Timestamp;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::reply::{Batch, Look};
+use grid::{GRID_MAX, grid, grid_after};
+use look_call::call_of;
 
 /// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
 pub const BATCH_SIZE_AT_START: usize = 12;
@@ -70,15 +69,9 @@ impl Polling {
 
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
     /// for a captcha that was recovered.
-    pub fn open(
-        &mut self,
-        id: CaptchaId,
-        method: Method,
-        uploaded_at: Timestamp,
-        looked_at: Option<Timestamp>,
-    ) {
-        self.open.insert(id, Captcha::new(method, uploaded_at));
-        let first = uploaded_at + self.timing.first_look_of(method);
+    pub fn open(&mut self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp, looked_at: Option<Timestamp>) {
+        self.open.insert(id, Captcha::new(kind.method, uploaded_at));
+        let first = uploaded_at + self.timing.first_look_of(kind);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
         self.schedule(id, earliest, earliest);
     }
@@ -94,7 +87,7 @@ impl Polling {
         now: Timestamp,
     ) {
         if is_solved && !self.open.contains_key(&id) && now < uploaded_at + LIFETIME {
-            self.open(id, method, uploaded_at, Some(now));
+            self.open(id, method.into(), uploaded_at, Some(now));
         }
         if let Some(captcha) = self.open.get_mut(&id) {
             captcha.want_price(is_solved);
@@ -199,7 +192,7 @@ impl Polling {
         for id in &call.ids {
             let Some(captcha) = self.open.get(id) else { continue };
             let latest = (captcha.ends_at() - LAST_LOOK_BEFORE_END).max(now + GRID_MAX);
-            let at = at.min(latest).max(now + self.timing.grid()).min(captcha.ends_at());
+            let at = at.min(latest).max(now + grid(self.timing.interval)).min(captcha.ends_at());
             self.put(*id, at);
         }
     }
@@ -330,7 +323,7 @@ impl Polling {
 
     /// Puts a captcha in line for the first moment of the grid from `at` on.
     fn put(&mut self, id: CaptchaId, at: Timestamp) {
-        let due = grid_after(at, self.timing.grid());
+        let due = grid_after(at, grid(self.timing.interval));
         self.due.entry(due).or_default().push_back(id);
     }
 }

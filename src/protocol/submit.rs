@@ -12,6 +12,7 @@ use super::errors::ErrorCode;
 use super::form::{Field, FileLabel, Form};
 use super::ids::UpstreamKey;
 use super::methods::{Method, Payload};
+use super::page::Page;
 use super::parameters::{Fate, fate_on_submit};
 use super::repeat::IdempotencyKey;
 
@@ -46,6 +47,8 @@ impl WrongCall {
 #[derive(Clone, Debug)]
 pub struct Upload {
     pub method: Method,
+    /// The page that shows the captcha, if there is one.
+    pub page: Option<Page>,
     /// The client's own order among its waiting uploads, 0 to 9, higher first.
     pub priority: u8,
     /// What the client calls it, if it sent such a name.
@@ -85,7 +88,8 @@ impl Upload {
         form.retain(|field| fate_on_submit(&field.name) == Fate::Forward);
         form.map_fields(cleaned);
         let priority = priority.map_or(0, |number| number.min(PRIORITY_MAX));
-        Ok(Self { method, priority, idempotency_key: None, form })
+        let page = Page::of(&form);
+        Ok(Self { method, page, priority, idempotency_key: None, form })
     }
 
     /// As its client calls it.

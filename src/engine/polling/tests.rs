@@ -14,7 +14,7 @@ fn seconds(count: u64) -> Duration {
 
 /// The first moment of the grid that is so many seconds after the start.
 fn at(count: u64) -> Timestamp {
-    grid_after(START + seconds(count), polling().timing.grid())
+    grid_after(START + seconds(count), grid(seconds(5)))
 }
 
 fn polling() -> Polling {
@@ -29,7 +29,7 @@ fn polling() -> Polling {
 fn opened(count: u64) -> Polling {
     let mut polling = polling();
     for id in 1..=count {
-        polling.open(CaptchaId(id), Method::Image, START, None);
+        polling.open(CaptchaId(id), Method::Image.into(), START, None);
     }
     polling
 }
@@ -69,7 +69,7 @@ fn no_look_before_the_documented_minimum_of_the_method() {
         [(Method::Image, 5), (Method::Text, 5), (Method::RecaptchaV2, 15), (Method::Other, 15)]
     {
         let mut polling = polling();
-        polling.open(CaptchaId(1), method, START, None);
+        polling.open(CaptchaId(1), method.into(), START, None);
         assert_eq!(calls(&mut polling, START + seconds(first) - Duration::from_millis(1)), []);
         assert_eq!(calls(&mut polling, at(first)).len(), 1, "{method:?}");
     }
@@ -79,7 +79,7 @@ fn no_look_before_the_documented_minimum_of_the_method() {
 fn captchas_that_come_due_near_each_other_share_a_call() {
     let mut polling = polling();
     for id in 1..=10 {
-        polling.open(CaptchaId(id), Method::Image, START + Duration::from_millis(id * 20), None);
+        polling.open(CaptchaId(id), Method::Image.into(), START + Duration::from_millis(id * 20), None);
     }
     assert_eq!(calls(&mut polling, at(6))[0].ids.len(), 10);
 }
@@ -116,7 +116,7 @@ fn the_batch_size_stays_within_the_setting() {
     let timing = Timing { max_ids: 1, ..polling().timing };
     let mut polling = Polling::new(timing);
     for id in 1..=3 {
-        polling.open(CaptchaId(id), Method::Image, START, None);
+        polling.open(CaptchaId(id), Method::Image.into(), START, None);
     }
     let planned = calls(&mut polling, at(5));
     assert!(planned.len() == 3 && planned.iter().all(|call| call.form == LookForm::Plain));
@@ -163,7 +163,7 @@ fn a_clean_half_goes_back_into_large_batches() {
 fn methods_with_rich_answers_are_looked_at_alone_in_json() {
     let mut polling = polling();
     for (id, method) in [(1, Method::Rotate), (2, Method::Geetest), (3, Method::Other), (4, Method::Text)] {
-        polling.open(CaptchaId(id), method, START, None);
+        polling.open(CaptchaId(id), method.into(), START, None);
     }
     let planned = calls(&mut polling, at(15));
     assert!(planned.len() == 4 && planned.iter().all(|call| call.form == LookForm::Json));
@@ -287,7 +287,7 @@ fn a_call_that_was_not_sent_comes_due_again() {
 #[test]
 fn a_recovered_captcha_is_looked_at_an_interval_after_the_restart() {
     let mut polling = polling();
-    polling.open(CaptchaId(1), Method::Image, START, Some(START + seconds(100)));
+    polling.open(CaptchaId(1), Method::Image.into(), START, Some(START + seconds(100)));
     assert_eq!(polling.next_at(), at(105));
 }
 
@@ -329,9 +329,9 @@ fn a_price_that_never_comes_because_calls_fail_is_given_up() {
 #[test]
 fn a_last_look_is_not_shared_with_captchas_that_have_time_left() {
     let mut polling = polling();
-    polling.open(CaptchaId(1), Method::Image, START, Some(at(880)));
+    polling.open(CaptchaId(1), Method::Image.into(), START, Some(at(880)));
     for id in 2..=4 {
-        polling.open(CaptchaId(id), Method::Image, at(880), None);
+        polling.open(CaptchaId(id), Method::Image.into(), at(880), None);
     }
     let planned = calls(&mut polling, at(893));
     let last: Vec<_> = planned.iter().filter(|call| call.is_last).flat_map(|call| &call.ids).collect();
