@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server as Listening;
+use actix_web::dev::{Server as Listening, Service};
+use actix_web::http::ConnectionType;
 use actix_web::middleware::NormalizePath;
 use actix_web::rt::net::TcpSocket;
 use actix_web::{App as WebApp, HttpServer};
 
-use super::DRAIN_SECONDS;
 use crate::server::{Server, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
@@ -43,15 +43,31 @@ pub(super) fn serve_clients(
     server: &Arc<Server>,
     listener: TcpListener,
     tls: Option<(TcpListener, rustls::ServerConfig)>,
+    drain: Duration,
 ) -> io::Result<Listening> {
-    let server = Arc::clone(server);
+    let for_each = Arc::clone(server);
     let mut web = HttpServer::new(move || {
-        WebApp::new().wrap(NormalizePath::trim()).configure(routes::clients(&server))
+        let server = Arc::clone(&for_each);
+        WebApp::new()
+            .configure(routes::clients(&server))
+            .wrap(NormalizePath::trim())
+            // The client's next call finds whoever listens then.
+            .wrap_fn(move |call, next| {
+                let (reply, server) = (next.call(call), Arc::clone(&server));
+                async move {
+                    let mut reply = reply.await?;
+                    if server.driver.is_stopping() {
+                        reply.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                    }
+                    Ok(reply)
+                }
+            })
     })
-    .on_connect(routes::remember_peer)
+    .on_connect(routes::remember_peer(server))
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_WITHIN)
-    .shutdown_timeout(DRAIN_SECONDS)
+    // `stop` cuts off what is left by then; this comes a little later, so that there is one end only.
+    .shutdown_timeout(drain.as_secs() + 2)
     .disable_signals()
     .listen(listener)?;
     if let Some((listener, config)) = tls {

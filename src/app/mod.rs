@@ -6,31 +6,32 @@
 //! | `tls` | the https listener and its certificate |
 //! | `store` | the store that the settings ask for |
 //! | `signals` | what the process is told by signals |
+//! | `stop` | the end, in order |
 
 mod listeners;
 mod signals;
+mod stop;
 mod store;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server as Listening;
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::upstream::HttpUpstream;
 use listeners::{listener, serve_admin, serve_clients};
+pub use signals::Signals;
+use stop::Ending;
 use tls::tls_listener;
-
-/// How long calls under way may take to end once the gateway is told to stop.
-const DRAIN_SECONDS: u64 = 25;
 
 /// Where the gateway listens.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,7 @@ pub struct Addresses {
 /// A gateway that is wired and listens.
 pub struct App {
     addresses: Addresses,
+    listen: Listen,
     server: Arc<Server>,
     clients: Listening,
     admin: Listening,
@@ -82,7 +84,8 @@ impl App {
         });
         Ok(Self {
             addresses,
-            clients: serve_clients(&server, clients, tls)?,
+            listen: config.listen.clone(),
+            clients: serve_clients(&server, clients, tls, config.listen.drain)?,
             admin: serve_admin(&server, admin)?,
             server,
         })
@@ -93,12 +96,20 @@ impl App {
         self.addresses
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets the calls under way end.
+    /// Serves until SIGTERM or SIGINT, then lets the calls under way end; a second one ends at once.
     ///
     /// # Errors
-    /// When signals cannot be watched or a listener fails.
-    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        self.run_until(signals::told_to_stop()?).await
+    /// When a listener fails, or it was told twice.
+    pub async fn run_until_stopped(self, signals: Signals) -> anyhow::Result<()> {
+        let server = Arc::clone(&self.server);
+        tokio::select! {
+            biased;
+            () = signals.told_again() => {
+                server.driver.kill();
+                anyhow::bail!("told to stop a second time: ended at once, calls under way were cut off")
+            }
+            ended = self.run_until(signals.told_to_stop()) => ended,
+        }
     }
 
     /// Serves until `told_to_stop` resolves, then lets the calls under way end.
@@ -106,19 +117,25 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let (server, clients, admin) = (self.server, self.clients.handle(), self.admin.handle());
-        let stop = async move {
+        let cut_off = CancellationToken::new();
+        let ending = Ending {
+            server: Arc::clone(&self.server),
+            clients: self.clients.handle(),
+            admin: self.admin.handle(),
+            sockets_stay: false,
+            cut_off: cut_off.clone(),
+        };
+        let stop = async {
             let has_died = tokio::select! {
                 () = told_to_stop => false,
-                () = server.driver.died() => true,
+                () = self.server.driver.died() => true,
             };
-            clients.stop(true).await;
-            // Uploads whose clients hung up, looks and reports may still be under way.
-            server.driver.drain(Duration::from_secs(DRAIN_SECONDS)).await;
-            admin.stop(true).await;
+            ending.in_order(&self.listen).await;
             has_died
         };
-        let (by_clients, by_admin, has_died) = tokio::join!(self.clients, self.admin, stop);
+        // A server that is dropped closes what it still has open.
+        let clients = async { cut_off.run_until_cancelled(self.clients).await.unwrap_or(Ok(())) };
+        let (by_clients, by_admin, has_died) = tokio::join!(clients, self.admin, stop);
         by_clients.context("the client listener failed")?;
         by_admin.context("the admin listener failed")?;
         anyhow::ensure!(!has_died, "a part of the gateway ended by itself; see the log");

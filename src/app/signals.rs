@@ -2,25 +2,60 @@
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-/// Watches signals from now on, and resolves at SIGTERM or SIGINT.
-///
-/// # Errors
-/// When signals cannot be watched.
-pub(super) fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        let name = loop {
-            tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
-                // The signal's default would end the process.
-                _ = hangup.recv() => tracing::warn!("SIGHUP: settings are read at the start only; restart to change them"),
+/// The signals, watched from the moment on that this exists.
+#[derive(Debug)]
+pub struct Signals {
+    stop: CancellationToken,
+    stop_again: CancellationToken,
+}
+
+impl Signals {
+    /// # Errors
+    /// When signals cannot be watched.
+    pub fn watch() -> io::Result<Self> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let (stop, stop_again) = (CancellationToken::new(), CancellationToken::new());
+        let (first, second) = (stop.clone(), stop_again.clone());
+        // Ends with the process.
+        actix_web::rt::spawn(async move {
+            loop {
+                let name = next(&mut terminate, &mut interrupt, &mut hangup).await;
+                match name {
+                    // The signal's default would end the process.
+                    "SIGHUP" => {
+                        tracing::warn!("SIGHUP: settings are read at the start only; restart to change them");
+                    }
+                    _ if first.is_cancelled() => second.cancel(),
+                    _ => {
+                        tracing::info!(signal = name, "stopping: calls under way may end");
+                        first.cancel();
+                    }
+                }
             }
-        };
-        tracing::info!(signal = name, "stopping: no new connections; calls under way may end");
-    })
+        });
+        Ok(Self { stop, stop_again })
+    }
+
+    /// Resolves at the first SIGTERM or SIGINT.
+    pub async fn told_to_stop(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Resolves at the second one.
+    pub async fn told_again(&self) {
+        self.stop_again.cancelled().await;
+    }
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        _ = hangup.recv() => "SIGHUP",
+    }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::File;
-use crate::app::{Addresses, App};
+use crate::app::{Addresses, App, Signals};
 use crate::config::{AuthMode, Client, Config, StoreUrl};
 use crate::protocol::ids::{ClientKey, UpstreamKey};
 use crate::simulator::{DEFAULT_KEY, Scenario, Simulator};
@@ -21,6 +21,8 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
     let mut config = File { config }.load(is_sandbox)?;
     telemetry::start(&config.log);
     actix_web::rt::System::new().block_on(async move {
+        // First: a signal that nobody watches would end the process.
+        let signals = Signals::watch()?;
         // Held while the gateway runs.
         let simulator = if is_sandbox { Some(sandbox(&mut config)?) } else { None };
         for warning in config.warnings() {
@@ -28,7 +30,7 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
         }
         let app = App::build(&config).await?;
         greet(app.addresses(), &config, simulator.as_ref());
-        app.run_until_stopped().await
+        app.run_until_stopped(signals).await
     })
 }
 

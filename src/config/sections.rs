@@ -24,6 +24,10 @@ pub struct Listen {
     pub tls_cert: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    #[serde(with = "compact::required")]
+    pub drain: Duration,
+    #[serde(with = "compact::required")]
+    pub drain_delay: Duration,
 }
 
 impl Default for Listen {
@@ -34,6 +38,8 @@ impl Default for Listen {
             tls: None,
             tls_cert: None,
             tls_key: None,
+            drain: Duration::from_secs(25),
+            drain_delay: Duration::ZERO,
         }
     }
 }

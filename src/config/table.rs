@@ -61,6 +61,8 @@ pub const SETTINGS: &[Setting] = &[
     row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
     row("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
     row("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
+    row("listen.drain", Accepts::Time(SEC, MIN.saturating_mul(10)), "", "How long calls under way may take to end once the gateway is told to stop; what is left is cut off."),
+    row("listen.drain_delay", Accepts::Time(Duration::ZERO, MIN), "", "How much of that time new connections are still taken, while /readyz says 503 and a load balancer looks elsewhere."),
 
     row("upstream.url", Accepts::Text("an http or https URL without user, query and fragment"), "", "The solver service, or another capgate."),
     row("upstream.key", Accepts::Secret("32 symbols"), r#""…""#, "The account's key. It goes to the upstream and nowhere else."),

@@ -34,6 +34,8 @@ pub mod tasks;
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -74,6 +76,8 @@ pub struct Driver {
     tasks: Tasks,
     metrics: Arc<Metrics>,
     upload_hold: std::time::Duration,
+    /// The end has been announced: polls are no longer held.
+    stopping: CancellationToken,
 }
 
 impl Driver {
@@ -181,13 +185,30 @@ impl Driver {
             poller,
             metrics,
             upload_hold: config.uploads.hold,
+            stopping: CancellationToken::new(),
         })
     }
 
-    /// Lets the calls under way end and their outcomes be kept, at most for `longest`; then everything stops.
+    /// The end is near: polls that are held are answered at once, and none is held any more. Uploads still get their
+    /// turn, until [`Self::drain`].
+    pub fn announce_stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Whether the end was announced.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Refuses the uploads that wait for their turn, lets the calls under way end and their outcomes be kept, at most
+    /// for `longest`; then everything stops. The store has all of it when this returns.
     pub async fn drain(&self, longest: std::time::Duration) {
+        self.announce_stop();
         self.tasks.drain(longest).await;
-        // All calls have ended, so the next start finds the budgets as they are. Logged where it failed.
+        self.keeper.keep_late().await;
+        // All calls have ended, so the next start finds the budgets as they are; and the store keeps changes in their
+        // order, so that all before this one are kept too. Logged where it failed.
         let _ = self.gate.keep().await;
     }
 
@@ -297,7 +318,10 @@ impl Driver {
     /// What a client's poll finds, after a wait of up to the client's hold for what is not there yet.
     pub async fn wait_for(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
         let found = self.find(client, id, with_price);
-        if matches!(found, Found::Nothing | Found::Solved(_)) || client.poll_hold.is_zero() {
+        if matches!(found, Found::Nothing | Found::Solved(_))
+            || client.poll_hold.is_zero()
+            || self.is_stopping()
+        {
             return found;
         }
         let deadline = self.clock.now() + client.poll_hold;
@@ -311,6 +335,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 _ = changes.changed() => {}
+                () = self.stopping.cancelled() => return found,
                 () = self.clock.sleep_until(deadline) => return found,
             }
         }

@@ -6,7 +6,7 @@ mod labels;
 
 use std::time::Duration;
 
-use prometheus::{IntCounter, Registry, TextEncoder};
+use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
 use crate::clock::Timestamp;
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
@@ -41,6 +41,8 @@ catalogue! {
     upload_wait_seconds: HistogramVec["client"] in LATENCY_SECONDS;
     /// Time that an upload took from its arrival to its reply, in seconds.
     upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
+    /// Connections of clients that are open, by http and https.
+    client_connections: IntGauge[];
     /// Captchas asked for in clients' polls, by what they were told; all of them from memory.
     polls_total: IntCounterVec["client", "outcome"];
     /// Captchas that ended, by how.
@@ -105,6 +107,16 @@ pub struct Metrics {
     clients: ClientLabels,
 }
 
+/// A client's connection, counted while it is open.
+#[derive(Debug)]
+pub struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// One client's poll counters, looked up once: polls are the hot path.
 #[derive(Clone, Debug)]
 pub struct PollCounters([IntCounter; 4]);
@@ -148,6 +160,19 @@ impl Metrics {
         let labels = [self.clients.of(client), method.label(), outcome.label()];
         self.catalogue.uploads_total.with_label_values(&labels).inc();
         self.catalogue.upload_seconds.with_label_values(&[outcome.label()]).observe(took.as_secs_f64());
+    }
+
+    /// A client has connected; it is counted until what this returns is dropped.
+    #[must_use]
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.catalogue.client_connections.inc();
+        OpenConnection(self.catalogue.client_connections.clone())
+    }
+
+    /// Connections of clients that are open.
+    #[must_use]
+    pub fn connections_open(&self) -> i64 {
+        self.catalogue.client_connections.get()
     }
 
     pub fn uploads_waiting(&self, count: usize) {

@@ -21,12 +21,15 @@ pub(super) async fn health() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Whether it makes sense to send uploads here: not while the store is down or the upstream refuses our key. Shorter
-/// waits (no slot, a block) are shown and pass by themselves.
+/// Whether it makes sense to send uploads here: not while the gateway is stopping, the store is down or the upstream
+/// refuses our key. Shorter waits (no slot, a block) are shown and pass by themselves.
 pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
     let waits = server.driver.gate.waits();
     let store_fault = server.driver.keeper.fault();
-    let is_ready = store_fault.is_none() && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
+    let is_draining = server.driver.is_stopping();
+    let is_ready = !is_draining
+        && store_fault.is_none()
+        && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
     let waits: Vec<_> = waits
         .iter()
         .map(|wait| {
@@ -45,7 +48,9 @@ pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
         })
         .collect();
     let store = if store_fault.is_some() { "down" } else { "up" };
-    let mut state = json!({ "ready": is_ready, "store": store, "waits": waits, "budgets": budgets });
+    let phase = if is_draining { "draining" } else { "running" };
+    let mut state =
+        json!({ "ready": is_ready, "state": phase, "store": store, "waits": waits, "budgets": budgets });
     if let Some(fault) = store_fault {
         state["store_fault"] = fault.into();
     }

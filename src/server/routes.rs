@@ -33,10 +33,14 @@ pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> 
     }
 }
 
-/// Remembers who is at the other end of a connection to the client listeners.
-pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
-    if let Some(peer) = Peer::of(connection) {
-        data.insert(Arc::new(peer));
+/// Remembers who is at the other end of a connection to the client listeners, and counts it.
+pub fn remember_peer(server: &Arc<Server>) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
+    let metrics = Arc::clone(&server.metrics);
+    move |connection, data| {
+        data.insert(metrics.connection_opened());
+        if let Some(peer) = Peer::of(connection) {
+            data.insert(Arc::new(peer));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod admin;
 mod balance_readings;
 mod batches;
 mod command_line;
+mod drain;
 mod encodings;
 mod hang_ups;
 mod https;

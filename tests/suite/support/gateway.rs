@@ -14,6 +14,7 @@ use capgate::simulator::{DEFAULT_KEY, Scenario, Simulator};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use super::program::metric;
 use super::wait_until;
 use super::wire::{Reply, post_bytes, send, urlencoded};
 
@@ -239,10 +240,7 @@ impl TestGateway {
     /// The value of a metric, summed over the rows whose labels contain `labels`.
     #[track_caller]
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
-        let metrics = self.get_admin("/metrics");
-        let rows = metrics.text().lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
-        let rows = rows.filter(|(row, _)| row.is_empty() || row.starts_with('{'));
-        rows.filter(|(row, _)| row.contains(labels)).filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+        metric(self.get_admin("/metrics").text(), name, labels)
     }
 
     fn check(&self, simulator: &Simulator) {

@@ -7,15 +7,18 @@
 //! | `wire` | calls as bytes on a socket, and replies |
 //! | `samples` | uploads of every kind, and the answers that they must get |
 //! | `process` | [`TestBinary`]: the program as a process |
+//! | `program` | [`TestProgram`]: a gateway and a simulator, each a process |
 
 mod gateway;
 mod process;
+mod program;
 mod recorder;
 mod samples;
 mod wire;
 
 pub use gateway::{TestGateway, client_key};
 pub use process::{TestBinary, run};
+pub use program::{Setup, TestProgram};
 pub use recorder::{Recorder, Say};
 pub use samples::{base64, expected, image, upload_of};
 pub use wire::{Reply, exchange, multipart, post_bytes, read_reply, send, urlencoded};

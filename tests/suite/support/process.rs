@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,17 +71,29 @@ impl TestBinary {
         }
     }
 
-    /// Asks it to stop, as an operator does, and gives all that it said: output and error output.
+    /// Sends it a signal, such as `TERM`.
     #[track_caller]
-    pub fn stop(mut self) -> (String, String) {
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let told = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs");
         assert!(told.success());
+    }
+
+    /// Waits for its end, and gives its exit status and all that it said: output and error output.
+    #[track_caller]
+    pub fn ended(mut self) -> (ExitStatus, String, String) {
         let status = self.child.wait().expect("it ends");
         let mut said = self.readers.drain(..).map(|reader| reader.join().expect("its output is read"));
-        let said = (said.next().unwrap_or_default(), said.next().unwrap_or_default());
-        assert!(status.success(), "{status}: {}", said.1);
-        said
+        (status, said.next().unwrap_or_default(), said.next().unwrap_or_default())
+    }
+
+    /// Asks it to stop, as an operator does, and gives all that it said: output and error output.
+    #[track_caller]
+    pub fn stop(self) -> (String, String) {
+        self.signal("TERM");
+        let (status, output, errors) = self.ended();
+        assert!(status.success(), "{status}: {errors}");
+        (output, errors)
     }
 }
 
