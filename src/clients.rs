@@ -8,7 +8,8 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::config::{AuthMode, Config};
+use crate::config::{self, AuthMode, Config};
+use crate::engine::Policy;
 use crate::metrics::{Metrics, PollCounters};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::ClientKey;
@@ -25,12 +26,30 @@ pub struct Client {
     /// How long its polls may wait for an answer.
     pub poll_hold: Duration,
     pub polls: PollCounters,
+    pub policy: Policy,
     /// Smooths its uploads at the door. A token bucket lets burst + rate through in one window, so it guards no block
     /// rule.
     limiter: Option<DefaultDirectRateLimiter>,
 }
 
 impl Client {
+    fn new(settings: &config::Client, config: &Config, metrics: &Metrics) -> Self {
+        Self {
+            name: Arc::from(settings.name.as_str()),
+            weight: settings.weight,
+            poll_hold: settings.hold.unwrap_or(config.polling.hold),
+            polls: metrics.poll_counters(&settings.name),
+            policy: Policy {
+                is_stopped: settings.stopped,
+                last_day: settings.expires,
+                methods: settings.methods.clone(),
+                pages: settings.pages.clone(),
+                page_required: settings.page_required,
+            },
+            limiter: settings.rate.and_then(limiter),
+        }
+    }
+
     /// Whether one more upload is within the client's `rate`.
     ///
     /// # Errors
@@ -51,22 +70,15 @@ pub struct Clients {
 impl Clients {
     #[must_use]
     pub fn new(config: &Config, metrics: &Metrics) -> Self {
-        let client = |name: &str, weight, rate: Option<f64>, hold: Option<Duration>| {
-            Arc::new(Client {
-                name: Arc::from(name),
-                weight,
-                poll_hold: hold.unwrap_or(config.polling.hold),
-                polls: metrics.poll_counters(name),
-                limiter: rate.and_then(limiter),
-            })
-        };
+        let client = |settings: &config::Client| Arc::new(Client::new(settings, config, metrics));
         let mut by_key = HashMap::new();
         for settings in &config.clients {
-            let client = client(&settings.name, settings.weight, settings.rate, settings.hold);
+            let client = client(settings);
             by_key.extend(settings.keys.iter().map(|key| (*key, Arc::clone(&client))));
         }
+        let everybody = || config::Client { name: OPEN_CLIENT.to_owned(), ..config::Client::default() };
         let is_open = config.auth.mode == AuthMode::Open;
-        Self { by_key, open: is_open.then(|| client(OPEN_CLIENT, 1, None, None)) }
+        Self { by_key, open: is_open.then(|| client(&everybody())) }
     }
 
     /// The client whose key this is.
@@ -103,7 +115,7 @@ mod tests {
     fn clients(change: impl FnOnce(&mut Config)) -> Clients {
         let mut config = Config::default();
         let keys = vec![ClientKey::parse(KEY).unwrap()];
-        config.clients = vec![crate::config::Client { name: "team-a".into(), keys, ..Default::default() }];
+        config.clients = vec![config::Client { name: "team-a".into(), keys, ..Default::default() }];
         change(&mut config);
         Clients::new(&config, &Metrics::default())
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::File;
 use crate::app::{Addresses, App, Signals};
+use crate::clock::{Clock, Day};
 use crate::config::{AuthMode, Client, Config, StoreUrl};
 use crate::protocol::ids::{ClientKey, UpstreamKey};
 use crate::simulator::{DEFAULT_KEY, Scenario, Simulator};
@@ -25,7 +26,7 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
         let signals = Signals::watch()?;
         // Held while the gateway runs.
         let simulator = if is_sandbox { Some(sandbox(&mut config)?) } else { None };
-        for warning in config.warnings() {
+        for warning in config.warnings(Day::of(Clock::system().now())) {
             tracing::warn!("{warning}");
         }
         let app = App::build(&config).await?;

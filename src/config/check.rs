@@ -12,6 +12,7 @@ use super::reading::Reading;
 use super::sections::AuthMode;
 use super::values::StoreUrl;
 use super::{Client, Config, table};
+use crate::clock::Day;
 use crate::engine::BudgetMode;
 use crate::protocol::ids::ClientKey;
 
@@ -171,7 +172,7 @@ fn repeated(reading: &mut Reading, what: &'static str, name: &str, other: &str) 
     reading.faults.add(&place, name, problem);
 }
 
-pub(super) fn warnings(config: &Config) -> Vec<String> {
+pub(super) fn warnings(config: &Config, today: Day) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |is_so: bool, text: String| {
         if is_so {
@@ -207,6 +208,14 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             hold >= FIVE_SECONDS,
             format!("{name} is {hold:?}: httpx-based clients give up a call after 5s"),
         );
+    }
+    for client in &config.clients {
+        if let Some(last_day) = client.expires.filter(|last_day| *last_day < today) {
+            warnings.push(format!(
+                "expires of client {} is {last_day}, which is over: it may not upload",
+                client.name
+            ));
+        }
     }
     warnings
 }

@@ -43,10 +43,11 @@ pub use sections::{
     UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
-pub use table::{Accepts, SETTINGS, Setting};
+pub use table::{Accepts, Items, LIST_MAX, SETTINGS, Setting};
 pub use values::StoreUrl;
 pub(crate) use values::is_client_name;
 
+use crate::clock::Day;
 use reading::Reading;
 
 /// The settings in force. A field's meaning and bounds are its row in [`SETTINGS`].
@@ -140,7 +141,7 @@ impl Config {
 
     /// What is allowed and yet hardly ever meant.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        check::warnings(self)
+    pub fn warnings(&self, today: Day) -> Vec<String> {
+        check::warnings(self, today)
     }
 }

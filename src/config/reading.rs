@@ -115,10 +115,21 @@ fn settled(setting: &Setting, name: &str, value: Value) -> Result<(String, Value
             unfit(format!("{path}: {reason}"))
         }
     })?;
+    let wrong = setting.accepts.wrong_items(&value);
+    if !wrong.is_empty() {
+        return Err(wrong_items(setting.accepts, &wrong));
+    }
     if Config::deserialize(alone(&name, &value)).is_err() || !setting.accepts.allows(&value) {
         return Err(unfit(found));
     }
     Ok((name, value))
+}
+
+fn wrong_items(accepts: Accepts, wrong: &[(&Value, Option<String>)]) -> Problem {
+    let found: Vec<String> = wrong.iter().map(|(item, _)| shown(accepts, item)).collect();
+    let meant: Vec<&str> = wrong.iter().filter_map(|(_, meant)| meant.as_deref()).collect();
+    let hint = if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) };
+    Problem::Unfit { found: found.join(", "), expected: accepts.words() + &hint }
 }
 
 /// The settings with this one in it and nothing else.

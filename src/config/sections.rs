@@ -2,6 +2,7 @@
 //!
 //! A field's meaning and bounds are its row in [`SETTINGS`](super::SETTINGS), not said a second time here.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +11,11 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
 use super::values::{self, StoreUrl};
+use crate::clock::Day;
 use crate::engine::{BatchCountsAs, BudgetMode, Limits};
+use crate::protocol::hosts::PagePattern;
 use crate::protocol::ids::{ClientKey, UpstreamKey};
+use crate::protocol::methods::Method;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -221,11 +225,33 @@ pub struct Client {
     pub rate: Option<f64>,
     #[serde(with = "compact::optional", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
+    /// Empty: all.
+    #[serde(with = "values::methods", skip_serializing_if = "BTreeSet::is_empty")]
+    pub methods: BTreeSet<Method>,
+    /// Empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<PagePattern>,
+    pub page_required: bool,
+    pub stopped: bool,
+    /// The last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Day>,
 }
 
 /// What a `[[client]]` is before its own settings; a name and a key are required.
 impl Default for Client {
     fn default() -> Self {
-        Self { name: String::new(), keys: Vec::new(), weight: 1, rate: None, hold: None }
+        Self {
+            name: String::new(),
+            keys: Vec::new(),
+            weight: 1,
+            rate: None,
+            hold: None,
+            methods: BTreeSet::new(),
+            pages: Vec::new(),
+            page_required: false,
+            stopped: false,
+            expires: None,
+        }
     }
 }

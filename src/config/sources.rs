@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
 use super::faults::{Faults, Problem};
-use super::table;
+use super::table::{self, Accepts};
 
 /// One setting as it was found.
 #[derive(Debug)]
@@ -89,6 +89,11 @@ impl File<'_> {
             let digits = value.get_ref().as_integer().map(|number| number.as_str().to_owned());
             Value::String(digits.unwrap_or_default())
         });
+        // A day without quotes is meant as one.
+        let value = match value {
+            Value::Datetime(moment) => Value::String(moment.to_string()),
+            value => value,
+        };
         (offset, Found { name, value, place })
     }
 
@@ -123,17 +128,17 @@ pub(super) fn variable(name: &str) -> String {
     format!("CAPGATE_{}", name.to_uppercase().replace('.', "__"))
 }
 
-/// A variable's text as the type that its setting has: a number, a list in TOML's own notation, else the text itself.
+/// A variable's text as the type that its setting has: a number, a switch, a list in TOML's own notation, else the text itself.
 fn typed(name: &str, text: String) -> Value {
     let Some(setting) = table::find(name) else {
         return Value::String(text);
     };
     let listed = setting.section() == "client" && text.starts_with('[');
-    if !listed && !setting.accepts.is_number() {
+    if !listed && !setting.accepts.is_number() && !matches!(setting.accepts, Accepts::Switch) {
         return Value::String(text);
     }
     match ValueDeserializer::parse(text.trim()).and_then(Value::deserialize) {
-        Ok(value @ (Value::Integer(_) | Value::Float(_))) if !listed => value,
+        Ok(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) if !listed => value,
         Ok(value @ Value::Array(_)) if listed => value,
         _ => Value::String(text),
     }

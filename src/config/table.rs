@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::prices::PRICE_MAX;
+use crate::protocol::hosts::PagePattern;
 use crate::protocol::methods::Method;
 
 /// One setting.
@@ -28,11 +29,27 @@ pub enum Accepts {
     Above0UpTo(u32),
     /// A number from zero, up to and including this.
     From0UpTo(u32),
+    /// True or false.
+    Switch,
+    /// A list of one to [`LIST_MAX`] items, of which the words say what each is.
+    Each(Items, &'static str),
     /// What these words say; its type in `sections` or `values` checks it.
     Text(&'static str),
     /// The same, of which no fault ever shows the value.
     Secret(&'static str),
 }
+
+/// What a list's items are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// Labels of the methods' table.
+    Methods,
+    /// Hosts, exact or `*.` and a domain.
+    Pages,
+}
+
+/// Most items of a list.
+pub const LIST_MAX: usize = 1_000;
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
@@ -106,6 +123,11 @@ pub const SETTINGS: &[Setting] = &[
     row("client.weight", Accepts::Count(1, 1000), "", "The client's share where uploads have to wait for their turn."),
     row("client.rate", Accepts::Above0UpTo(1_000_000), "10.0", "How many uploads a second the client may make; without it: no limit."),
     row("client.hold", HOLD, r#""4s""#, "polling.hold for this client."),
+    row("client.methods", Accepts::Each(Items::Methods, r#"labels of the methods' table, such as ["image", "recaptcha_v2"]"#), r#"["image", "recaptcha_v2"]"#, "The methods that the client may upload; without it: all."),
+    row("client.pages", Accepts::Each(Items::Pages, r#"hosts, such as ["shop.example.com", "*.example.com"]"#), r#"["shop.example.com", "*.example.com"]"#, "The hosts of the pages that the client may work on, a `*.` standing for every host below; without it: all."),
+    row("client.page_required", Accepts::Switch, "", "true: an upload has to name its page, so images and texts are refused."),
+    row("client.stopped", Accepts::Switch, "", "true: the client uploads nothing more; what it has uploaded it may still poll and report."),
+    row("client.expires", Accepts::Text("a day as YYYY-MM-DD"), r#""2027-01-31""#, "The last day, in UTC, on which the client may upload."),
 ];
 
 /// The row for a setting's full name, `client.0.name` for a client's, `prices.image` for a price.
@@ -138,10 +160,13 @@ pub(super) fn nearest(name: &str) -> Option<String> {
         PRICE => Method::ALL.iter().map(|method| format!("prices.{}", method.label())).collect(),
         own => vec![own.to_owned()],
     };
-    SETTINGS
-        .iter()
-        .flat_map(known)
-        .map(|known| (strsim::jaro_winkler(&known, &name), known))
+    most_like(&name, SETTINGS.iter().flat_map(known))
+}
+
+/// The candidate that is most like `name`, if any is.
+fn most_like(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    candidates
+        .map(|known| (strsim::jaro_winkler(&known, name), known))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
@@ -195,6 +220,8 @@ impl Accepts {
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
             Self::Above0UpTo(max) => format!("a number above 0, up to {max}"),
             Self::From0UpTo(max) => format!("a number from 0 to {max}"),
+            Self::Switch => "true or false".to_owned(),
+            Self::Each(_, words) => format!("a list of 1 to {LIST_MAX} {words}"),
             Self::Text(words) | Self::Secret(words) => (*words).to_owned(),
         }
     }
@@ -217,8 +244,27 @@ impl Accepts {
             Self::From0UpTo(max) => {
                 number(value).is_some_and(|number| (0.0..=f64::from(*max)).contains(&number))
             }
-            Self::Text(_) | Self::Secret(_) => true,
+            Self::Each(..) => value.as_array().is_some_and(|list| (1..=LIST_MAX).contains(&list.len())),
+            Self::Switch | Self::Text(_) | Self::Secret(_) => true,
         }
+    }
+
+    /// The items of a list that are none of those expected, and what each could have been meant to be.
+    pub(super) fn wrong_items<'v>(&self, value: &'v toml::Value) -> Vec<(&'v toml::Value, Option<String>)> {
+        let (Self::Each(items, _), Some(list)) = (self, value.as_array()) else { return Vec::new() };
+        let labels = || Method::ALL.iter().map(|method| method.label().to_owned());
+        let judge = |item: &'v toml::Value| {
+            let text = item.as_str();
+            let (is_right, meant) = match items {
+                Items::Methods => (
+                    text.is_some_and(|label| Method::from_label(label).is_some()),
+                    text.and_then(|label| most_like(label, labels())),
+                ),
+                Items::Pages => (text.is_some_and(|host| host.parse::<PagePattern>().is_ok()), None),
+            };
+            (!is_right).then_some((item, meant))
+        };
+        list.iter().filter_map(judge).collect()
     }
 
     pub(super) fn is_number(&self) -> bool {

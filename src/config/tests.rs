@@ -3,11 +3,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Day;
 use crate::protocol::ids::ClientKey;
+use crate::protocol::methods::Method;
 
 const UPSTREAM: &str = "fake-upstream-key-00000000000000";
 const CLIENT: &str = "fake-client-key-0000000000000001";
 const OTHER: &str = "fake-client-key-0000000000000002";
+
+const TODAY: Day = Day(20_000);
 
 mod table;
 
@@ -284,12 +288,12 @@ fn a_client_has_one_number_only() {
 
 #[test]
 fn what_is_hardly_ever_meant_gets_a_warning() {
-    assert_eq!(Config::default().warnings(), Vec::<String>::new());
+    assert_eq!(Config::default().warnings(TODAY), Vec::<String>::new());
     let text = format!(
         "[polling]\ninterval = \"50ms\"\nhold = \"5s\"\n[store]\nurl = \"memory:\"\n[upstream]\nurl = \"http://10.0.0.1\"\n\
          [[client]]\nname = \"a\"\nkey = \"{CLIENT}\"\nhold = \"20s\"\n"
     );
-    let warnings = load(&text, &[]).unwrap().warnings().join("\n");
+    let warnings = load(&text, &[]).unwrap().warnings(TODAY).join("\n");
     for part in [
         "interval is 50ms",
         "only for a simulator",
@@ -301,7 +305,41 @@ fn what_is_hardly_ever_meant_gets_a_warning() {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     let local = load("[upstream]\nurl = \"http://[::1]:8080\"\n[polling]\nhold = \"4999ms\"\n", &[]).unwrap();
-    assert_eq!(local.warnings(), Vec::<String>::new());
+    assert_eq!(local.warnings(TODAY), Vec::<String>::new());
+}
+
+#[test]
+fn a_clients_policy_is_read_and_faults_in_it_are_named_one_by_one() {
+    let text = format!(
+        "[[client]]\nname = \"a\"\nkey = \"{CLIENT}\"\nmethods = [\"image\", \"recaptcha_v2\"]\n\
+         pages = [\"Shop.Example.com\", \"*.example.org\"]\npage_required = true\nstopped = true\nexpires = 2024-10-03\n"
+    );
+    let config = load(&text, &[]).unwrap();
+    let client = &config.clients[0];
+    assert_eq!(client.methods, [Method::Image, Method::RecaptchaV2].into());
+    assert_eq!(
+        client.pages.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["shop.example.com", "*.example.org"]
+    );
+    assert!(client.page_required && client.stopped);
+    assert_eq!(client.expires, Some("2024-10-03".parse().unwrap()));
+    let warned = config.warnings(TODAY).join("\n");
+    assert_eq!(warned, "expires of client a is 2024-10-03, which is over: it may not upload");
+    assert_eq!(config.warnings(Day(19_999)), Vec::<String>::new(), "its last day");
+
+    let env = [
+        ("CAPGATE_CLIENT__0__METHODS", r#"["imgae", "no_such", 1]"#),
+        ("CAPGATE_CLIENT__0__PAGES", r#"["https://example.com/", "*.example.com"]"#),
+        ("CAPGATE_CLIENT__0__PAGE_REQUIRED", "yes"),
+        ("CAPGATE_CLIENT__0__STOPPED", "false"),
+        ("CAPGATE_CLIENT__0__EXPIRES", "2027-02-30"),
+    ];
+    let faults = load(&text, &env).unwrap_err();
+    let expected = r#"CAPGATE_CLIENT__0__EXPIRES: client.0.expires: found "2027-02-30", expected a day as YYYY-MM-DD
+CAPGATE_CLIENT__0__METHODS: client.0.methods: found "imgae", "no_such", 1, expected a list of 1 to 1000 labels of the methods' table, such as ["image", "recaptcha_v2"]; did you mean image?
+CAPGATE_CLIENT__0__PAGES: client.0.pages: found "https://example.com/", expected a list of 1 to 1000 hosts, such as ["shop.example.com", "*.example.com"]
+CAPGATE_CLIENT__0__PAGE_REQUIRED: client.0.page_required: found "yes", expected true or false"#;
+    assert_eq!(faults, expected, "\n{faults}");
 }
 
 #[test]
@@ -317,7 +355,7 @@ fn a_report_of_usage_looks_past_faults_elsewhere() {
     let right = [("CAPGATE_STORE__URL", "sqlite:other.db"), ("CAPGATE_PRICES__IMAGE", "0.5")];
     let (url, prices) = Config::for_usage(None, variables(&[wrong, right].concat())).unwrap();
     assert_eq!(url, "sqlite:other.db".parse().unwrap());
-    assert_eq!(prices.of_1000(crate::protocol::methods::Method::Image), "0.5".parse().unwrap());
+    assert_eq!(prices.of_1000(Method::Image), "0.5".parse().unwrap());
     for fault in
         [("CAPGATE_STORE__URL", "other.db"), ("CAPGATE_PRICES__IMAGE", "x"), ("CAPGATE_STORE__URI", "x")]
     {

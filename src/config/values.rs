@@ -167,3 +167,30 @@ pub(super) mod client_keys {
             .collect()
     }
 }
+
+/// Reads and writes methods by their labels.
+pub(super) mod methods {
+    use std::collections::BTreeSet;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::protocol::methods::Method;
+
+    pub(in crate::config) fn serialize<S: Serializer>(
+        methods: &BTreeSet<Method>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(methods.iter().map(|method| method.label()))
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeSet<Method>, D::Error> {
+        let labels = Vec::<String>::deserialize(from)?;
+        let method = |label: &String| Method::from_label(label);
+        let methods: Option<BTreeSet<Method>> = labels.iter().map(method).collect();
+        // An empty list would read as "none", and mean all.
+        methods.filter(|methods| !methods.is_empty()).ok_or_else(|| D::Error::custom("not methods' labels"))
+    }
+}

@@ -255,7 +255,9 @@ impl Driver {
             }
         };
         let method = upload.method;
-        let result = if client.check_rate().is_err() {
+        let result = if let Err(denied) = client.policy.may_upload(&upload, arrived_at) {
+            Err(Refusal::Denied(denied))
+        } else if client.check_rate().is_err() {
             Err(Refusal::TooFast)
         } else {
             let deadline = arrived_at + self.upload_hold;

@@ -1,7 +1,7 @@
 //! Why an upload got no id.
 
-use crate::engine::QueueLimit;
 use crate::engine::refusal;
+use crate::engine::{Denied, QueueLimit};
 use crate::metrics::UploadOutcome;
 use crate::protocol::errors::Code;
 use crate::protocol::submit::WrongCall;
@@ -16,6 +16,8 @@ pub enum Refusal {
         code: Code,
         text: Option<String>,
     },
+    /// The client's own settings forbid it.
+    Denied(Denied),
     /// Its turn did not come in time, for this reason.
     NotNow(refusal::Refusal),
     /// Its turn did not come in time, because of those before it.
@@ -40,10 +42,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// The reason as a metric's label: one of a closed list.
-    pub(super) const fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Wrong(_) => "wrong",
             Self::Upstream { .. } => "upstream",
+            Self::Denied(denied) => denied.rule().label(),
             Self::NotNow(refusal) => refusal.why.label(),
             Self::NotInTime => "not_in_time",
             Self::QueueFull(_) => "queue_full",
@@ -61,6 +64,7 @@ impl Refusal {
         match self {
             Self::Wrong(_) => UploadOutcome::RefusedHere,
             Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
+            Self::Denied(_) => UploadOutcome::Denied,
             Self::NotNow(_)
             | Self::NotInTime
             | Self::Unreachable

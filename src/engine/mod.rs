@@ -5,6 +5,7 @@
 //! - [`window`], [`ledger`]: the two shapes of a budget, each with its invariant and the reason why it is enough.
 //! - [`waits`]: what the upstream's last answers forbid: no slot, zero balance, a block, a refused key.
 //! - [`admission`]: all of them say yes, or none is spent.
+//! - [`policy`]: what a client may do.
 //! - [`fair_queue`]: whose upload is next.
 //! - [`captcha`]: one captcha's life, and what looks teach about it.
 //! - [`polling`]: which captchas are looked at when, and together with which.
@@ -21,6 +22,7 @@ pub mod captcha;
 pub mod fair_queue;
 pub mod ledger;
 pub mod limits;
+pub mod policy;
 pub mod polling;
 pub mod refusal;
 pub mod timing;
@@ -36,5 +38,6 @@ pub use block_rules::BlockRule;
 pub use budget::BudgetState;
 pub use fair_queue::{FairQueue, Full, Item, ItemKey, QueueLimit, QueueLimits};
 pub use limits::{BatchCountsAs, BudgetMode, Limits};
+pub use policy::{Denied, Policy};
 pub use refusal::{CallKind, Ended, Refusal, Why};
 pub use waits::Wait;

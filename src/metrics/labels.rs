@@ -8,6 +8,8 @@ pub enum UploadOutcome {
     Again,
     /// Wrong by every reading of the documentation; no upstream call.
     RefusedHere,
+    /// The client's own settings forbid it; no upstream call.
+    Denied,
     /// The upstream's own code was passed on.
     RefusedUpstream,
     /// Its turn did not come in time.
@@ -25,6 +27,7 @@ impl UploadOutcome {
             Self::Accepted => "accepted",
             Self::Again => "again",
             Self::RefusedHere => "refused_here",
+            Self::Denied => "denied",
             Self::RefusedUpstream => "refused_upstream",
             Self::NotInTime => "not_in_time",
             Self::Unknown => "unknown",

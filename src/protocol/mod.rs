@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod errors;
 pub mod form;
+pub mod hosts;
 pub mod ids;
 pub mod methods;
 pub mod page;

@@ -113,7 +113,7 @@ pub fn fate_on_submit(name: &str) -> Fate {
 }
 
 /// The name under which PHP files a parameter: without leading blanks, up to a `[` or NUL, with `_` for blanks and dots.
-fn php_name(name: &str) -> String {
+pub(super) fn php_name(name: &str) -> String {
     let name = name.trim_start_matches(' ');
     let name = name.split(['\0', '[']).next().unwrap_or(name);
     name.replace([' ', '.'], "_")

@@ -26,7 +26,14 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
         Err(code) => return respond.code(code, code.help()),
     };
     let driver = &server.driver;
-    match ResCall::parse(&form) {
+    let res_call = ResCall::parse(&form);
+    // What was paid for is told whatever becomes of the client; the rest costs calls or places.
+    if res_call.as_ref().is_ok_and(|res_call| !is_about_captchas(res_call))
+        && let Err(denied) = client.policy.may_call(driver.clock.now())
+    {
+        return respond.denied(&denied);
+    }
+    match res_call {
         Err(wrong) => {
             if matches!(wrong.code, ErrorCode::WrongIdFormat | ErrorCode::WrongCaptchaId) {
                 client.polls.count(PollOutcome::WrongId);
@@ -63,6 +70,10 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
         }
         Ok(ResCall::RemoveAllPingbacks) => recorded(respond, driver.pingbacks.clear(&client.name).await),
     }
+}
+
+const fn is_about_captchas(call: &ResCall) -> bool {
+    matches!(call, ResCall::Get { .. } | ResCall::GetMany { .. } | ResCall::Report { .. })
 }
 
 fn recorded(respond: Respond, result: Result<(), crate::driver::pingbacks::NotRegistered>) -> HttpResponse {

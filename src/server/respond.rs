@@ -13,6 +13,7 @@ use crate::driver::answers::Found;
 use crate::driver::pingbacks::{ADDRESSES_MAX, NotRegistered};
 use crate::driver::repeats::KEYS_MAX;
 use crate::driver::reports::NotReported;
+use crate::engine::Denied;
 use crate::engine::refusal::Why;
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::ids::CaptchaId;
@@ -39,6 +40,10 @@ struct Told {
 impl Told {
     fn new(code: impl Into<Code>, reason: impl Into<String>) -> Self {
         Self { code: code.into(), reason: Some(reason.into()) }
+    }
+
+    fn denied(denied: &Denied) -> Self {
+        Self::new(denied.rule().code(), denied.to_string())
     }
 }
 
@@ -88,6 +93,7 @@ impl Respond {
         let no_slot = |reason: String| Told::new(ErrorCode::NoSlotAvailable, reason);
         self.told(&match refusal {
             Refusal::Wrong(wrong) => Told::new(wrong.code, wrong.reason),
+            Refusal::Denied(denied) => Told::denied(&denied),
             Refusal::Upstream { code, text } => Told { code, reason: text },
             Refusal::NotNow(refusal) => match refusal.why {
                 Why::ZeroBalance => Told::new(ErrorCode::ZeroBalance, refusal.to_string()),
@@ -113,6 +119,11 @@ impl Respond {
             ),
             Refusal::Stopping => no_slot("the gateway is stopping".into()),
         })
+    }
+
+    /// A call that its client may not make.
+    pub fn denied(self, denied: &Denied) -> HttpResponse {
+        self.told(&Told::denied(denied))
     }
 
     /// A question about the account that has no answer.

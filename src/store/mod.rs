@@ -28,11 +28,12 @@ use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
 use crate::protocol::repeat::Repeat;
 
+pub use crate::clock::Day;
 pub use errors::StoreError;
 pub use memory::MemoryStore;
 pub use readings::Reading;
 pub use sqlite::SqliteStore;
-pub use usage::{Day, Usage, UsageKey, UsageTable};
+pub use usage::{Usage, UsageKey, UsageTable};
 
 /// Names an upload before the upstream has given it an id; drawn at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::usage::{Day, Usage, UsageKey, UsageTable};
+use super::{Day, Usage, UsageKey, UsageTable};
 use crate::clock::Timestamp;
 use crate::protocol::methods::Method;
 

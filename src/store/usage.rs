@@ -4,12 +4,11 @@
 //! It belongs to the day of its upload.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rust_decimal::Decimal;
 
 use super::solve_times::SolveTimes;
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 use crate::protocol::answer::Answer;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
@@ -20,11 +19,6 @@ pub const USAGE_KEPT_DAYS: u32 = 400;
 const PRICE_MAX: Decimal = Decimal::ONE_HUNDRED;
 /// Decimal places of a price that count: with a billionth of a dollar, sums stay exact.
 const PRICE_PLACES: u32 = 9;
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// A day in UTC: days since 1970-01-01.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Day(pub u32);
 
 /// Whose usage, of what, when.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,32 +81,6 @@ impl State {
     #[must_use]
     pub const fn of(answer: &Answer) -> Self {
         if answer.is_failed() { Self::Failed } else { Self::Solved }
-    }
-}
-
-impl Day {
-    #[must_use]
-    pub fn of(at: Timestamp) -> Self {
-        Self(u32::try_from(at.as_millis() / DAY_MS).unwrap_or(u32::MAX))
-    }
-
-    #[must_use]
-    pub const fn days_before(self, days: u32) -> Self {
-        Self(self.0.saturating_sub(days))
-    }
-
-    /// Its first moment.
-    #[must_use]
-    pub const fn start(self) -> Timestamp {
-        Timestamp(self.0 as u64 * DAY_MS)
-    }
-}
-
-/// `YYYY-MM-DD`.
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = self.start().to_string();
-        f.write_str(moment.split_once('T').map_or(moment.as_str(), |(date, _)| date))
     }
 }
 
@@ -221,15 +189,6 @@ fn price(text: &str) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_begin_at_midnight_utc() {
-        assert_eq!(Day::of(Timestamp(DAY_MS - 1)), Day(0));
-        assert_eq!(Day::of(Timestamp(DAY_MS)), Day(1));
-        assert_eq!(Day(20_000).to_string(), "2024-10-04");
-        assert_eq!(Day(20_000).days_before(400), Day(19_600));
-        assert_eq!(Day(20_000).start(), Timestamp(1_728_000_000_000));
-    }
 
     fn with_price(price: &str) -> Outline<'_> {
         Outline {

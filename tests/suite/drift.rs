@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use capgate::config::Prices;
+use capgate::engine::policy::Rule;
 use capgate::metrics;
 use capgate::protocol::errors::{ErrorCode, Reaction};
 use capgate::protocol::methods::{FirstLook, Look, Method};
@@ -109,6 +110,15 @@ fn the_parameters_are_those_of_the_parameter_tables() {
         }
     }
     check("parameters", &table);
+}
+
+#[test]
+fn the_rules_for_clients_are_those_of_the_rule_table() {
+    let mut table = String::from("| reason | code | when |\n| --- | --- | --- |\n");
+    for rule in Rule::ALL {
+        writeln!(table, "| `{}` | `{}` | {} |", rule.label(), rule.code(), rule.help()).unwrap();
+    }
+    check("rules", &table);
 }
 
 #[test]

@@ -39,6 +39,20 @@ fn each_bound_holds_at_its_limit_and_one_over() {
                     assert!(ok(bad).is_err(), "{bad}");
                 }
             }
+            Accepts::Switch => {
+                assert_eq!((ok("true"), ok("false")), (Ok(()), Ok(())));
+                assert!(ok("1").is_err() && ok("\"true\"").is_err(), "{}", setting.name);
+            }
+            Accepts::Each(items, _) => {
+                let item = |number: usize| match items {
+                    Items::Methods => "\"image\"".to_owned(),
+                    Items::Pages => format!("\"host-{number}.example\""),
+                };
+                let list = |length| format!("[{}]", (0..length).map(item).collect::<Vec<_>>().join(", "));
+                assert_eq!((ok(&list(1)), ok(&list(LIST_MAX))), (Ok(()), Ok(())));
+                assert!(ok(&list(LIST_MAX + 1)).is_err() && ok("[]").is_err(), "{}", setting.name);
+                assert!(ok(&item(1)).is_err() && ok("[1]").is_err(), "{}", setting.name);
+            }
             Accepts::Text(_) | Accepts::Secret(_) => assert!(ok("1").is_err(), "{}", setting.name),
         }
     }

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::recovered::{method, moment, verdict};
 use super::{changes, readings};
 use crate::clock::Timestamp;
-use crate::store::Ledger;
 use crate::store::solve_times::SolveTimes;
-use crate::store::usage::{Day, Outline, State, Usage, UsageKey, UsageTable};
+use crate::store::usage::{Outline, State, Usage, UsageKey, UsageTable};
+use crate::store::{Day, Ledger};
 
 const NUMBERS: &str = "uploads, solved, failed, unanswered, unknown, reported_good, reported_bad, priced, cost, \
     solve_times";

@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::changes;
 use super::recovered::moment;
+use crate::store::Day;
 use crate::store::readings::{Charged, Reading};
-use crate::store::usage::Day;
 
 const COLUMNS: &str = "at, account, balance, spent, charged, left_out, standing";
 const HOURS_OF_DAY: u64 = 24;

@@ -15,6 +15,7 @@ mod logs;
 mod methods;
 mod multipart_bodies;
 mod ownership;
+mod policy;
 mod refusals;
 mod sandbox;
 mod upload_faults;

@@ -21,19 +21,7 @@ use capgate::upstream::{Call, CallKind, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::support::{Recorder, Reply, TestGateway, base64, client_key, image, multipart, urlencoded};
-
-/// Checks that `ask`, given `json=0` or `json=1`, is refused with `code` in both forms, and told why.
-#[track_caller]
-fn refused(code: &str, what: &str, ask: impl Fn(&str) -> Reply) {
-    let plain = ask("json=0");
-    assert_eq!((plain.status, plain.text()), (200, code), "{what}");
-    let reason = plain.header("X-Capgate-Reason").expect("a refusal says why").to_owned();
-    let in_json = ask("json=1").json();
-    assert_eq!((&in_json["status"], &in_json["request"]), (&json!(0), &json!(code)), "{what}");
-    let text = in_json["error_text"].as_str().unwrap_or_default();
-    assert!(!text.is_empty() && !reason.is_empty(), "{what}: {in_json}");
-}
+use crate::support::{Recorder, TestGateway, base64, client_key, image, multipart, refused, urlencoded};
 
 #[test]
 fn a_wrong_key_is_refused_on_every_page() {

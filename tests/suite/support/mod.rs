@@ -21,7 +21,7 @@ pub use process::{TestBinary, run};
 pub use program::{Setup, TestProgram};
 pub use recorder::{Recorder, Say};
 pub use samples::{base64, expected, image, upload_of};
-pub use wire::{Reply, exchange, multipart, post_bytes, read_reply, send, urlencoded};
+pub use wire::{Reply, exchange, multipart, post_bytes, read_reply, refused, send, urlencoded};
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Longest wait for the next bytes of a reply.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +47,18 @@ impl Reply {
         assert_eq!(json["status"], 1, "{json}");
         json["request"].as_str().expect("an id is a JSON string").to_owned()
     }
+}
+
+/// Checks that `ask`, given `json=0` or `json=1`, is refused with `code` in both forms, and told why.
+#[track_caller]
+pub fn refused(code: &str, what: &str, ask: impl Fn(&str) -> Reply) {
+    let plain = ask("json=0");
+    assert_eq!((plain.status, plain.text()), (200, code), "{what}");
+    let reason = plain.header("X-Capgate-Reason").expect("a refusal says why").to_owned();
+    let in_json = ask("json=1").json();
+    assert_eq!((&in_json["status"], &in_json["request"]), (&json!(0), &json!(code)), "{what}");
+    let text = in_json["error_text"].as_str().unwrap_or_default();
+    assert!(!text.is_empty() && !reason.is_empty(), "{what}: {in_json}");
 }
 
 /// Sends `call` as it is and reads the reply.

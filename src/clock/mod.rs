@@ -4,12 +4,16 @@
 //! a restart. A [`Clock`] reads the wall once, when it is made, and from then on moves with the runtime's monotonic
 //! clock: a stepped system clock cannot shorten a budget's window, and a paused test runtime moves the whole program.
 
+mod day;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+pub use day::{Day, NotADay};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
