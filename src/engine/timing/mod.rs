@@ -1,12 +1,29 @@
-//! When an answer can be expected: what decides it, and when it is looked for first.
+//! When an answer can be expected, learned from the looks themselves.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `settings` | what the settings and the documentation say about when to look |
+//! | `estimate` | how long captchas of one kind take, as far as looks can tell |
+//! | `plan` | when to look at one captcha, so that its client waits as little as the looks are worth |
+//! | `times` | an estimate and a plan for each method, and for each page that has enough captchas |
+//!
+//! The bounds come first: no look before the documented minimum, none within `polling.interval` of the one before.
+//! Between them, a look is made when it shortens waiting by more than it is worth. Until a method is known, and for a
+//! captcha that takes longer than nearly all others, looks come as the documentation advises. A new process knows
+//! nothing.
 
-use std::time::Duration;
+mod estimate;
+mod plan;
+mod settings;
+mod times;
 
-use crate::protocol::methods::{FirstLook, Method};
+pub use estimate::Estimate;
+pub use plan::Plan;
+pub use settings::Timing;
+pub use times::{PAGES_MAX, Times};
+
+use crate::protocol::methods::Method;
 use crate::protocol::page::Page;
-
-/// First look at a captcha whose answer is pushed, should it not have come: workers have 90 s (protocol.md 3.5).
-const FIRST_LOOK_PUSHED: Duration = Duration::from_secs(90);
 
 /// What tells when a captcha's answer can be expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,31 +41,5 @@ impl From<Method> for Kind {
     }
 }
 
-/// The settings of `[polling]` that decide when to look.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// Shortest time between two looks at one captcha.
-    pub interval: Duration,
-    pub first_look: Duration,
-    pub first_look_token: Duration,
-    /// Most ids in one call.
-    pub max_ids: usize,
-}
-
-impl Timing {
-    /// The documented minimum from the upload to the first look.
-    #[must_use]
-    pub const fn earliest_look(&self, method: Method) -> Duration {
-        match method.first_look() {
-            FirstLook::Image => self.first_look,
-            FirstLook::Token => self.first_look_token,
-        }
-    }
-
-    /// From the upload to the first look.
-    #[must_use]
-    pub fn first_look_of(&self, kind: Kind) -> Duration {
-        let earliest = self.earliest_look(kind.method);
-        if kind.is_pushed { earliest.max(FIRST_LOOK_PUSHED) } else { earliest }
-    }
-}
+#[cfg(test)]
+mod tests;
