@@ -91,6 +91,7 @@ pub struct Polling {
     pub max_ids: usize,
     #[serde(with = "compact::required")]
     pub hold: Duration,
+    pub held_max: usize,
 }
 
 impl Default for Polling {
@@ -101,6 +102,7 @@ impl Default for Polling {
             first_look_token: Duration::from_secs(15),
             max_ids: 100,
             hold: Duration::from_secs(4),
+            held_max: 10_000,
         }
     }
 }

@@ -93,7 +93,8 @@ pub const SETTINGS: &[Setting] = &[
     row("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
     row("polling.first_look_token", LOOK, "", "The same for methods that are answered with a token."),
     row("polling.max_ids", Accepts::Count(1, 1000), "", "How many captchas one upstream call may look at; the number in use is found out and is often lower."),
-    row("polling.hold", HOLD, "", "A client's poll waits this long for an answer that is not there yet; 0s: never."),
+    row("polling.hold", HOLD, "", "A client's poll waits up to this long for an answer that is due and not there yet; 0s: never."),
+    row("polling.held_max", Accepts::Count(1, 1_000_000), "", "How many polls may wait at once, of all clients together; one more is answered at once."),
 
     row("uploads.hold", HOLD, "", "An upload waits this long for its turn before ERROR_NO_SLOT_AVAILABLE."),
     row("uploads.queue_max", Accepts::Count(1, UNBOUNDED), "", "How many uploads may wait at once, of all clients together."),

@@ -44,6 +44,10 @@ struct Kept {
     uploaded_at: Timestamp,
     /// When the last look went out that found it unsolved.
     looked_at: Option<Timestamp>,
+    /// The earliest moment at which an answer can come.
+    answer_from: Timestamp,
+    /// When a poll was last told that there is no answer yet.
+    told_open_at: Option<Timestamp>,
     solution: Option<Arc<Solution>>,
     price: Price,
     report: Option<Report>,
@@ -81,6 +85,15 @@ pub enum Found {
         uploaded_at: Timestamp,
     },
     Solved(Arc<Solution>),
+}
+
+/// When a captcha's answer can come, and how its client asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// The earliest moment at which an answer can come.
+    pub answer_from: Timestamp,
+    /// When a poll was last told that there is none yet.
+    pub told_open_at: Option<Timestamp>,
 }
 
 /// A captcha as the driver sees it.
@@ -125,6 +138,8 @@ impl Answers {
             method,
             uploaded_at,
             looked_at: None,
+            answer_from: uploaded_at,
+            told_open_at: None,
             price: if solution.as_ref().is_some_and(|solution| solution.price.is_some()) {
                 Price::Settled
             } else {
@@ -206,6 +221,31 @@ impl Answers {
     pub fn unsolved(&self, id: CaptchaId, at: Timestamp) {
         if let Some(mut kept) = self.kept.get_mut(&id) {
             kept.looked_at = Some(at);
+        }
+    }
+
+    /// No answer comes before `from`: whoever waits may want to know.
+    pub fn expect(&self, id: CaptchaId, from: Timestamp) {
+        if let Some(mut kept) = self.kept.get_mut(&id) {
+            kept.answer_from = from;
+            if let Some(changed) = &kept.changed {
+                changed.send_replace(());
+            }
+        }
+    }
+
+    /// When an answer can come.
+    #[must_use]
+    pub fn outlook(&self, id: CaptchaId) -> Option<Outlook> {
+        let kept = self.kept.get(&id)?;
+        Some(Outlook { answer_from: kept.answer_from, told_open_at: kept.told_open_at })
+    }
+
+    /// A poll was told that there is no answer yet.
+    pub fn told_open(&self, id: CaptchaId) {
+        let now = self.clock.now();
+        if let Some(mut kept) = self.kept.get_mut(&id) {
+            kept.told_open_at = Some(now);
         }
     }
 

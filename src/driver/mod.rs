@@ -6,6 +6,7 @@
 //! | `repeats` | uploads that come again, and must not be paid twice |
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
+//! | `holds` | polls that wait for an answer |
 //! | `account` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
@@ -19,6 +20,7 @@ pub mod account;
 pub mod answers;
 mod budgets;
 pub mod gate;
+pub mod holds;
 pub mod keeper;
 mod looked;
 pub mod pingbacks;
@@ -50,6 +52,8 @@ use crate::upstream::Upstream;
 use account::Account;
 use answers::{Answers, Found};
 use gate::Gate;
+use holds::Holds;
+pub use holds::Wait;
 use keeper::Keeper;
 use pingbacks::Pingbacks;
 use poller::Poller;
@@ -75,6 +79,7 @@ pub struct Driver {
     submitter: Submitter,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    holds: Holds,
     upload_hold: std::time::Duration,
     /// The end has been announced: polls are no longer held.
     stopping: CancellationToken,
@@ -125,6 +130,7 @@ impl Driver {
             first_look_token: config.polling.first_look_token,
             max_ids: config.polling.max_ids,
         };
+        let holds = Holds::new(config.polling.held_max, config.polling.interval, Arc::clone(&metrics));
         let tasks = Tasks::new(clock);
         let last = recovered.reading.take();
         let readings =
@@ -184,6 +190,7 @@ impl Driver {
             answers,
             poller,
             metrics,
+            holds,
             upload_hold: config.uploads.hold,
             stopping: CancellationToken::new(),
         })
@@ -315,31 +322,5 @@ impl Driver {
             self.poller.want_price(id, method, uploaded_at, is_solved);
         }
         found
-    }
-
-    /// What a client's poll finds, after a wait of up to the client's hold for what is not there yet.
-    pub async fn wait_for(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
-        let found = self.find(client, id, with_price);
-        if matches!(found, Found::Nothing | Found::Solved(_))
-            || client.poll_hold.is_zero()
-            || self.is_stopping()
-        {
-            return found;
-        }
-        let deadline = self.clock.now() + client.poll_hold;
-        loop {
-            // First the channel, then the look: what changes in between is not missed.
-            let Some(mut changes) = self.answers.changes(id) else { return Found::Nothing };
-            let found = self.find(client, id, with_price);
-            if matches!(found, Found::Nothing | Found::Solved(_)) {
-                return found;
-            }
-            tokio::select! {
-                biased;
-                _ = changes.changed() => {}
-                () = self.stopping.cancelled() => return found,
-                () = self.clock.sleep_until(deadline) => return found,
-            }
-        }
     }
 }

@@ -45,6 +45,10 @@ catalogue! {
     client_connections: IntGauge[];
     /// Captchas asked for in clients' polls, by what they were told; all of them from memory.
     polls_total: IntCounterVec["client", "outcome"];
+    /// Polls that wait for an answer.
+    polls_held: IntGauge[];
+    /// How many polls may wait at once; one more is answered at once.
+    polls_held_limit: IntGauge[];
     /// Captchas that ended, by how.
     captchas_ended_total: IntCounterVec["client", "method", "outcome"];
     /// Captchas that the upstream is working on.
@@ -235,6 +239,15 @@ impl Metrics {
         if outcome == CaptchaOutcome::Solved {
             self.catalogue.solve_seconds.with_label_values(&[method.label()]).observe(took.as_secs_f64());
         }
+    }
+
+    /// So many polls more, or fewer, wait for an answer.
+    pub fn poll_held(&self, change: i64) {
+        self.catalogue.polls_held.add(change);
+    }
+
+    pub fn polls_held_limit(&self, most: usize) {
+        self.catalogue.polls_held_limit.set(gauge(most));
     }
 
     pub fn polling(&self, open: usize, batch_size: usize) {

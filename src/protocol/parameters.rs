@@ -87,6 +87,7 @@ pub const RES_PARAMETERS: &[Parameter] = &[
     row("action",      Fate::Obey,    "get, get2, getbalance, getstats, reportbad, reportgood, add_pingback, get_pingback, del_pingback"),
     row("id",          Fate::Obey,    "one captcha"),
     row("ids",         Fate::Obey,    "several captchas, separated by commas"),
+    row("wait",        Fate::Obey,    "0 to 300: seconds that get and get2 wait for an answer, instead of the client's hold; with `ids`, at most 100, until one has an answer"),
     row("json",        Fate::Obey,    "`1`: the reply is JSON, however the captcha was uploaded"),
     row("header_acao", Fate::Obey,    "`1`: the reply carries `Access-Control-Allow-Origin: *`"),
     row("date",        Fate::Obey,    "the day of getstats, `YYYY-MM-DD`"),

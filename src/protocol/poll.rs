@@ -1,5 +1,7 @@
 //! A client's call to res.php, parsed once (protocol.md 3.1).
 
+use std::time::Duration;
+
 use super::errors::ErrorCode;
 use super::form::Form;
 use super::ids::CaptchaId;
@@ -7,6 +9,10 @@ use super::submit::WrongCall;
 
 /// Most ids in one client's `ids` call.
 pub const IDS_MAX: usize = 1_000;
+/// Most ids in one call that waits.
+pub const WAIT_IDS_MAX: usize = 100;
+/// Longest wait that a client can ask for.
+pub const WAIT_MAX: Duration = Duration::from_mins(5);
 /// Longest pingback address, bytes.
 pub const ADDRESS_BYTES_MAX: usize = 2_000;
 
@@ -35,11 +41,15 @@ pub enum ResCall {
     Get {
         id: CaptchaId,
         with_price: bool,
+        /// How long the client asks to wait for the answer.
+        wait: Option<Duration>,
     },
     /// Several answers; an id that is malformed has its code in its place. `get2` asks the same, for no source says how
     /// a price would stand in a joined reply (protocol.md 3.1).
     GetMany {
         ids: Vec<Result<CaptchaId, ErrorCode>>,
+        /// How long the client asks to wait for one of them.
+        wait: Option<Duration>,
     },
     Report {
         id: CaptchaId,
@@ -87,19 +97,21 @@ impl ResCall {
     }
 
     fn parse_get(form: &Form, with_price: bool) -> Result<Self, WrongCall> {
+        let wait = parse_wait(form)?;
         let Some(ids) = form.word("ids") else {
-            return Ok(Self::Get { id: parse_id(form)?, with_price });
+            return Ok(Self::Get { id: parse_id(form)?, with_price, wait });
         };
         // JSON clients may send an array; its text then stands in brackets and quotes.
         let ids: Vec<_> = ids
             .split(|byte| *byte == b',')
             .map(|id| CaptchaId::parse(id.trim_ascii().trim_with(|byte| matches!(byte, b'[' | b']' | b'"'))))
             .collect();
-        if ids.len() > IDS_MAX {
-            let reason = format!("{} ids; at most {IDS_MAX} are taken", ids.len());
+        let (ids_max, whose) = if wait.is_some() { (WAIT_IDS_MAX, " with wait") } else { (IDS_MAX, "") };
+        if ids.len() > ids_max {
+            let reason = format!("{} ids; at most {ids_max} are taken{whose}", ids.len());
             return Err(WrongCall::new(ErrorCode::BadParameters, reason));
         }
-        Ok(Self::GetMany { ids })
+        Ok(Self::GetMany { ids, wait })
     }
 }
 
@@ -128,6 +140,19 @@ impl TrimWith for [u8] {
 
 fn parse_id(form: &Form) -> Result<CaptchaId, WrongCall> {
     CaptchaId::parse(form.word("id").unwrap_or_default()).map_err(|code| WrongCall::new(code, code.help()))
+}
+
+/// The seconds in `wait`; none without it.
+fn parse_wait(form: &Form) -> Result<Option<Duration>, WrongCall> {
+    let Some(text) = form.word("wait") else { return Ok(None) };
+    let seconds =
+        std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let wait = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    wait.filter(|wait| *wait <= WAIT_MAX).map(Some).ok_or_else(|| {
+        let most = WAIT_MAX.as_secs();
+        let reason = format!("wait is not a whole number of seconds from 0 to {most}");
+        WrongCall::new(ErrorCode::BadParameters, reason)
+    })
 }
 
 fn parse_date(form: &Form) -> Result<String, WrongCall> {
@@ -163,8 +188,8 @@ mod tests {
     #[test]
     fn every_documented_action() {
         let id = CaptchaId(12);
-        assert_eq!(parse("action=get&id=12"), Ok(ResCall::Get { id, with_price: false }));
-        assert_eq!(parse("action=get2&id=12"), Ok(ResCall::Get { id, with_price: true }));
+        assert_eq!(parse("action=get&id=12"), Ok(ResCall::Get { id, with_price: false, wait: None }));
+        assert_eq!(parse("action=get2&id=12"), Ok(ResCall::Get { id, with_price: true, wait: None }));
         assert_eq!(parse("action=reportbad&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Bad }));
         assert_eq!(parse("action=reportgood&id=12"), Ok(ResCall::Report { id, verdict: Verdict::Good }));
         assert_eq!(parse("action=getbalance"), Ok(ResCall::Balance));
@@ -181,14 +206,14 @@ mod tests {
     #[test]
     fn a_malformed_id_among_several_spoils_only_its_own_place() {
         let ids = vec![Ok(CaptchaId(1)), Err(ErrorCode::WrongIdFormat), Ok(CaptchaId(3))];
-        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids }));
+        assert_eq!(parse("action=get&ids=1,x,+3"), Ok(ResCall::GetMany { ids, wait: None }));
     }
 
     #[test]
     fn ids_of_a_json_body_may_be_an_array() {
         let form = Form::decode("", &Bytes::from_static(br#"{"action":"get","ids":[1,"2"]}"#)).unwrap();
         let ids = vec![Ok(CaptchaId(1)), Ok(CaptchaId(2))];
-        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids }));
+        assert_eq!(ResCall::parse(&form), Ok(ResCall::GetMany { ids, wait: None }));
     }
 
     #[test]
@@ -196,6 +221,31 @@ mod tests {
         let ids = |count: usize| format!("action=get&ids={}", vec!["1"; count].join(","));
         assert!(parse(&ids(IDS_MAX)).is_ok());
         assert_eq!(parse(&ids(IDS_MAX + 1)), Err(ErrorCode::BadParameters));
+    }
+
+    #[test]
+    fn a_wait_is_a_whole_number_of_seconds_up_to_five_minutes() {
+        let id = CaptchaId(12);
+        for (text, seconds) in [("0", 0), ("7", 7), ("+300+", 300)] {
+            let wait = Some(Duration::from_secs(seconds));
+            let query = format!("action=get&id=12&wait={text}");
+            assert_eq!(parse(&query), Ok(ResCall::Get { id, with_price: false, wait }));
+        }
+        assert_eq!(parse("action=get&id=12&wait="), Ok(ResCall::Get { id, with_price: false, wait: None }));
+        for wrong in ["301", "-1", "%2B5", "5s", "1.5", "99999999999999999999", "%FF"] {
+            assert_eq!(
+                parse(&format!("action=get&id=12&wait={wrong}")),
+                Err(ErrorCode::BadParameters),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_call_that_waits_takes_as_many_ids_as_allowed_and_not_one_more() {
+        let ids = |count: usize| format!("action=get&wait=1&ids={}", vec!["1"; count].join(","));
+        assert!(parse(&ids(WAIT_IDS_MAX)).is_ok());
+        assert_eq!(parse(&ids(WAIT_IDS_MAX + 1)), Err(ErrorCode::BadParameters));
     }
 
     #[test]

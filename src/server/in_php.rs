@@ -1,16 +1,13 @@
 //! in.php: uploads.
 
-use std::sync::Arc;
-
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Server;
 use super::call::parameters;
-use super::peer::Peer;
+use super::peer::hung_up;
 use super::respond::Respond;
-use crate::driver::repeats::HungUp;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use crate::protocol::repeat::{IDEMPOTENCY_KEY, IdempotencyKey};
 use crate::protocol::submit::Upload;
@@ -28,12 +25,10 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     if form.word("method") == Some(b"get_server_errors") {
         return respond.page(&upload_errors(), "text/plain; charset=UTF-8");
     }
-    let hung_up = call.conn_data::<Arc<Peer>>().map(Arc::clone);
-    let hung_up = hung_up.map_or_else(HungUp::default, |peer| HungUp::new(move || peer.has_gone()));
     let keys = call.headers().get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
     let upload = IdempotencyKey::parse(&client.name, keys)
         .and_then(|idempotency_key| Ok(Upload::check(form)?.named(idempotency_key)));
-    match server.driver.submit_while(client, upload, hung_up).await {
+    match server.driver.submit_while(client, upload, hung_up(&call)).await {
         Ok(id) => respond.accepted(id),
         Err(refusal) => respond.refused(refusal),
     }

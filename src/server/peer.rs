@@ -6,12 +6,22 @@
 use std::any::Any;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::HttpRequest;
 use actix_web::rt::net::TcpStream as Connection;
+
+use crate::driver::repeats::HungUp;
 
 /// First byte of a TLS alert: the other side says goodbye before it closes.
 const TLS_ALERT: u8 = 21;
+
+/// How to tell whether the client of `call` has gone.
+pub(super) fn hung_up(call: &HttpRequest) -> HungUp {
+    let peer = call.conn_data::<Arc<Peer>>().map(Arc::clone);
+    peer.map_or_else(HungUp::default, |peer| HungUp::new(move || peer.has_gone()))
+}
 
 /// A second hold on a client's connection, to look at it and never to read from it.
 #[derive(Debug)]

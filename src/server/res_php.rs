@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use super::Server;
 use super::call::parameters;
+use super::peer::hung_up;
 use super::respond::Respond;
 use crate::clients::Client;
+use crate::driver::Wait;
 use crate::driver::account::Question;
 use crate::driver::answers::Found;
 use crate::metrics::PollOutcome;
@@ -40,12 +42,17 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
             }
             respond.wrong(wrong)
         }
-        Ok(ResCall::Get { id, with_price }) => {
-            let found = driver.wait_for(client, id, with_price).await;
+        Ok(ResCall::Get { id, with_price, wait }) => {
+            let wait = wait.map_or(Wait::Hold, Wait::Asked);
+            let found = driver.wait_for(client, id, with_price, wait, &hung_up(&call)).await;
             client.polls.count(outcome(&found));
             respond.found(&found, with_price)
         }
-        Ok(ResCall::GetMany { ids }) => {
+        Ok(ResCall::GetMany { ids, wait }) => {
+            if let Some(longest) = wait {
+                let known: Vec<_> = ids.iter().copied().filter_map(Result::ok).collect();
+                driver.wait_for_any(client, &known, longest, &hung_up(&call)).await;
+            }
             let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, client, id)).collect();
             respond.batch(&pieces)
         }

@@ -7,5 +7,6 @@ mod coalescing;
 mod contract;
 mod drift;
 mod greedy;
+mod held_polls;
 mod simulation;
 mod support;

@@ -1,27 +1,26 @@
-//! Whether whoever sent an upload is still there.
+//! Whether whoever sent a call is still there.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether whoever sent an upload has gone away since.
-#[derive(Clone)]
-pub struct HungUp(Arc<dyn Fn() -> bool + Send + Sync>);
+/// Whether whoever sent a call has gone away since; the default is somebody who stays.
+#[derive(Clone, Default)]
+pub struct HungUp(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl HungUp {
     pub fn new(has_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(has_gone))
+        Self(Some(Arc::new(has_gone)))
     }
 
     #[must_use]
     pub fn is_so(&self) -> bool {
-        (self.0)()
+        self.0.as_ref().is_some_and(|has_gone| has_gone())
     }
-}
 
-impl Default for HungUp {
-    /// Somebody who stays.
-    fn default() -> Self {
-        Self::new(|| false)
+    /// Whether it would be seen.
+    #[must_use]
+    pub fn can_be_seen(&self) -> bool {
+        self.0.is_some()
     }
 }
 

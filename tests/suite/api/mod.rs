@@ -8,6 +8,7 @@ mod command_line;
 mod drain;
 mod encodings;
 mod hang_ups;
+mod held_polls;
 mod https;
 mod idempotency;
 mod in_php_codes;

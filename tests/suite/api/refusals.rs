@@ -8,9 +8,10 @@ use bytes::Bytes;
 use capgate::clients::Clients;
 use capgate::clock::{Clock, Timestamp};
 use capgate::config::{Client, Config};
-use capgate::driver::Driver;
 use capgate::driver::answers::Found;
+use capgate::driver::repeats::HungUp;
 use capgate::driver::reports::NotReported;
+use capgate::driver::{Driver, Wait};
 use capgate::metrics::Metrics;
 use capgate::protocol::Form;
 use capgate::protocol::ids::ClientKey;
@@ -238,7 +239,10 @@ async fn an_id_of_15_minutes_ago_is_refused_without_an_upstream_call() {
     let sent = upstream.0.load(Ordering::Relaxed);
     clock.sleep_until(uploaded_at + Duration::from_mins(15)).await;
     assert!(matches!(driver.find(client, id, false), Found::Nothing));
-    assert!(matches!(driver.wait_for(client, id, true).await, Found::Nothing));
+    assert!(matches!(
+        driver.wait_for(client, id, true, Wait::Hold, &HungUp::default()).await,
+        Found::Nothing
+    ));
     let reported = driver.reports.report(&client.name, id, Verdict::Bad).await;
     assert_eq!(reported, Err(NotReported::WrongCaptcha));
     assert_eq!(upstream.0.load(Ordering::Relaxed), sent);

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use capgate::clients::Client;
 use capgate::clock::Timestamp;
-use capgate::driver::Driver;
 use capgate::driver::answers::Found;
+use capgate::driver::repeats::HungUp;
+use capgate::driver::{Driver, Wait};
 use capgate::protocol::{CaptchaId, Form, Upload, Verdict};
 use capgate::simulator::expected_answer;
 use capgate::simulator::random::Random;
@@ -191,7 +192,7 @@ impl Crowd {
             let with_price = habits.wants_price && !is_last;
             let found = match habits.polls {
                 Polls::Held if now + HOLD_LONGEST < last_poll => {
-                    driver.wait_for(self.caller(client), id, with_price).await
+                    driver.wait_for(self.caller(client), id, with_price, Wait::Hold, &HungUp::default()).await
                 }
                 _ => driver.find(self.caller(client), id, with_price),
             };

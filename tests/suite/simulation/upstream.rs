@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use capgate::clock::Timestamp;
-use capgate::protocol::{CaptchaId, ErrorCode, Field, Form, Method, Reaction, UpstreamKey};
+use capgate::protocol::{CaptchaId, ErrorCode, Method, Reaction};
 use capgate::simulator::faults::UNKNOWN_CODE;
-use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Reply};
+use capgate::simulator::{Fault, Reply};
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use super::promises::Promise;
 use super::uploads;
 use super::waits::{Told, block_length};
 use super::world::{Fate, Shared, World};
+use crate::support::form_of;
 
 /// How soon an endless body is longer than the gateway reads.
 const ENDLESS_READ: Duration = Duration::from_secs(2);
@@ -99,21 +100,6 @@ impl Upstream for SimulatedUpstream {
 
 fn upload_of(call: &Call) -> Option<u64> {
     if let Call::Submit(upload) = call { uploads::number_of(upload.fields()) } else { None }
-}
-
-fn form_of(call: &Call) -> (Endpoint, Form) {
-    let key = UpstreamKey::new(DEFAULT_KEY);
-    if let Call::Submit(upload) = call {
-        let mut form = Form::default();
-        for field in std::iter::once(&Field::text("key", DEFAULT_KEY)).chain(upload.fields()) {
-            form.set(field.clone()).expect("an upload has few parameters");
-        }
-        return (Endpoint::InPhp, form);
-    }
-    let query = call.query(&key);
-    let form = Form::decode(std::str::from_utf8(&query).expect("a query is text"), &Bytes::new());
-    let endpoint = if matches!(call, Call::Load) { Endpoint::LoadPhp } else { Endpoint::ResPhp };
-    (endpoint, form.expect("a query can be read"))
 }
 
 /// What a reply says to whoever gets it.

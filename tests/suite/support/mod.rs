@@ -6,10 +6,12 @@
 //! | `recorder` | [`Recorder`]: an upstream that follows a script and remembers every call |
 //! | `wire` | calls as bytes on a socket, and replies |
 //! | `samples` | uploads of every kind, and the answers that they must get |
+//! | `paused` | [`PausedGateway`]: a driver and the simulator's model under a paused clock |
 //! | `process` | [`TestBinary`]: the program as a process |
 //! | `program` | [`TestProgram`]: a gateway and a simulator, each a process |
 
 mod gateway;
+mod paused;
 mod process;
 mod program;
 mod recorder;
@@ -17,6 +19,7 @@ mod samples;
 mod wire;
 
 pub use gateway::{TestGateway, client_key};
+pub use paused::{PausedGateway, form_of, paused};
 pub use process::{TestBinary, run};
 pub use program::{Setup, TestProgram};
 pub use recorder::{Recorder, Say};

@@ -1,0 +1,178 @@
+//! Polls that are held until there is an answer.
+//!
+//! A held poll is a place in a count, a channel that its captcha's answer closes, and a timer: no thread, no task, no call
+//! to the upstream. It is answered when the answer comes, when its time is over, or when the gateway stops.
+//!
+//! A client that did not ask for the wait is held only while an answer is due: while the next look at its captcha falls
+//! within its hold. One that sleeps between its polls could not hear of an answer that comes after the hold until its
+//! sleep is over, so its sleep had better begin at once. One that does not sleep is held all the same: its next poll
+//! would come at once too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Driver;
+use super::answers::Found;
+use super::repeats::HungUp;
+use crate::clients::Client;
+use crate::metrics::Metrics;
+use crate::protocol::ids::CaptchaId;
+
+/// How often it is looked whether the client of a held poll is still there.
+const PEER_SEEN_EVERY: Duration = Duration::from_secs(1);
+/// A client that polls again sooner than after this part of `polling.interval` does not sleep between its polls.
+const SLEEP_PARTS: u32 = 5;
+
+/// How long a poll waits.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {
+    /// The client knows nothing of it: up to its hold, while an answer is due.
+    Hold,
+    /// As long as the client asks for.
+    Asked(Duration),
+}
+
+/// The places for held polls.
+#[derive(Debug)]
+pub(super) struct Holds {
+    places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    sleeps_from: Duration,
+}
+
+/// A held poll's place; given back however the poll ends.
+struct Place<'a> {
+    _permit: OwnedSemaphorePermit,
+    metrics: &'a Metrics,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.metrics.poll_held(-1);
+    }
+}
+
+impl Holds {
+    /// At most `held_max` polls are held at once.
+    pub fn new(held_max: usize, interval: Duration, metrics: Arc<Metrics>) -> Self {
+        metrics.polls_held_limit(held_max);
+        Self { places: Arc::new(Semaphore::new(held_max)), metrics, sleeps_from: interval / SLEEP_PARTS }
+    }
+
+    fn take(&self) -> Option<Place<'_>> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        self.metrics.poll_held(1);
+        Some(Place { _permit: permit, metrics: &self.metrics })
+    }
+}
+
+fn is_open(found: &Found) -> bool {
+    matches!(found, Found::NotReady | Found::PriceMissing { .. })
+}
+
+impl Driver {
+    /// What a client's poll finds, after a wait for what is not there yet. A poll that finds no place is answered at
+    /// once, and so is one whose client has gone: it is looked for every second.
+    pub async fn wait_for(
+        &self,
+        client: &Client,
+        id: CaptchaId,
+        with_price: bool,
+        wait: Wait,
+        hung_up: &HungUp,
+    ) -> Found {
+        let found = self.find(client, id, with_price);
+        if !is_open(&found) {
+            return found;
+        }
+        let found = self.hold(client, id, with_price, wait, hung_up).await.unwrap_or(found);
+        if is_open(&found) {
+            self.answers.told_open(id);
+        }
+        found
+    }
+
+    /// What came of the wait; none when there was none.
+    async fn hold(
+        &self,
+        client: &Client,
+        id: CaptchaId,
+        with_price: bool,
+        wait: Wait,
+        hung_up: &HungUp,
+    ) -> Option<Found> {
+        let arrived_at = self.clock.now();
+        let outlook = self.answers.outlook(id)?;
+        let (longest, is_steady) = match wait {
+            Wait::Asked(longest) => (longest, true),
+            Wait::Hold => {
+                let slept = outlook.told_open_at.map(|told_at| arrived_at.since(told_at));
+                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from))
+            }
+        };
+        let deadline = arrived_at + longest;
+        let may_come = |answer_from| is_steady || answer_from < deadline;
+        if longest.is_zero() || self.is_stopping() || !may_come(outlook.answer_from) {
+            return None;
+        }
+        let _place = self.holds.take()?;
+        loop {
+            // First the channel, then the look: what changes in between is not missed.
+            let Some(mut changes) = self.answers.changes(id) else { return Some(Found::Nothing) };
+            let found = self.find(client, id, with_price);
+            let answer_from = self.answers.outlook(id)?.answer_from;
+            let now = self.clock.now();
+            if !is_open(&found)
+                || !may_come(answer_from)
+                || now >= deadline
+                || self.is_stopping()
+                || hung_up.is_so()
+            {
+                return Some(found);
+            }
+            let wake_at = if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline };
+            tokio::select! {
+                biased;
+                _ = changes.changed() => {}
+                () = self.stopping.cancelled() => {}
+                () = self.clock.sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    /// Waits until one of several captchas has an answer, for as long as the client asks for.
+    pub async fn wait_for_any(
+        &self,
+        client: &Client,
+        ids: &[CaptchaId],
+        longest: Duration,
+        hung_up: &HungUp,
+    ) {
+        let deadline = self.clock.now() + longest;
+        let Some(_place) = self.holds.take() else { return };
+        loop {
+            let mut changes: Vec<_> = ids.iter().filter_map(|id| self.answers.changes(*id)).collect();
+            let found: Vec<_> = ids.iter().map(|id| self.find(client, *id, false)).collect();
+            let now = self.clock.now();
+            if found.iter().any(|found| matches!(found, Found::Solved(_)))
+                || !found.iter().any(is_open)
+                || now >= deadline
+                || self.is_stopping()
+                || hung_up.is_so()
+            {
+                return;
+            }
+            let wake_at = if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline };
+            let any =
+                futures_util::future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));
+            tokio::select! {
+                biased;
+                _ = any => {}
+                () = self.stopping.cancelled() => {}
+                () = self.clock.sleep_until(wake_at) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A driver in front of the simulator's model, without sockets, for tests under a paused clock: hours take no time, and
+//! each run is like the one before.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use capgate::clients::{Client, Clients};
+use capgate::clock::{Clock, Timestamp};
+use capgate::config::{self, Config};
+use capgate::driver::Driver;
+use capgate::metrics::Metrics;
+use capgate::protocol::{CaptchaId, ClientKey, Field, Form, Upload, UpstreamKey};
+use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Model, Reply, Scenario};
+use capgate::store::MemoryStore;
+use capgate::upstream::{Call, Upstream, UpstreamError};
+use futures_util::future::BoxFuture;
+
+use super::client_key;
+
+const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
+
+/// Runs a test under a paused clock, on one thread.
+pub fn paused<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without IO starts").block_on(test)
+}
+
+/// The simulator's model at the end of a way that takes time.
+#[derive(Debug)]
+pub struct ModelUpstream {
+    model: Mutex<Model>,
+    clock: Clock,
+    /// One way, there or back.
+    way: Duration,
+}
+
+impl ModelUpstream {
+    pub fn new(scenario: Scenario, way: Duration, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { model: Mutex::new(Model::new(scenario, clock.now())), clock, way })
+    }
+
+    pub fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call of whoever talks to the upstream itself.
+    pub async fn handle(&self, endpoint: Endpoint, form: &Form) -> Reply {
+        self.clock.sleep(self.way).await;
+        let reply = self.model().handle(endpoint, form, self.clock.now());
+        self.clock.sleep(self.way).await;
+        reply
+    }
+}
+
+/// The driver's way to it.
+#[derive(Debug)]
+struct Line(Arc<ModelUpstream>);
+
+impl Upstream for Line {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Bytes, UpstreamError>> {
+        let upstream = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (endpoint, form) = form_of(&call);
+            let reply = upstream.handle(endpoint, &form).await;
+            match reply.fault {
+                None => Ok(reply.body),
+                Some(Fault::Delay(delay)) => {
+                    upstream.clock.sleep(delay).await;
+                    Ok(reply.body)
+                }
+                Some(_) => Err(UpstreamError::Lost("a fault".to_owned())),
+            }
+        })
+    }
+}
+
+/// What arrives at the upstream.
+pub fn form_of(call: &Call) -> (Endpoint, Form) {
+    let key = UpstreamKey::new(DEFAULT_KEY);
+    if let Call::Submit(upload) = call {
+        let mut form = Form::default();
+        for field in std::iter::once(&Field::text("key", DEFAULT_KEY)).chain(upload.fields()) {
+            form.set(field.clone()).expect("an upload has few parameters");
+        }
+        return (Endpoint::InPhp, form);
+    }
+    let query = call.query(&key);
+    let form = Form::decode(std::str::from_utf8(&query).expect("a query is text"), &Bytes::new());
+    let endpoint = if matches!(call, Call::Load) { Endpoint::LoadPhp } else { Endpoint::ResPhp };
+    (endpoint, form.expect("a query can be read"))
+}
+
+/// A gateway under a paused clock.
+pub struct PausedGateway {
+    pub clock: Clock,
+    pub driver: Arc<Driver>,
+    pub upstream: Arc<ModelUpstream>,
+    pub metrics: Arc<Metrics>,
+    clients: Clients,
+}
+
+impl PausedGateway {
+    /// Settings are those of a real account, with `count` clients.
+    pub async fn start(
+        scenario: Scenario,
+        way: Duration,
+        count: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let clock = Clock::starting_at(BEGIN);
+        let mut config = Config::default();
+        config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
+        config.upstream.balance_every = Duration::ZERO;
+        let client = |number| config::Client {
+            name: format!("client-{number}"),
+            keys: vec![ClientKey::parse(client_key(number).as_bytes()).expect("a key has 32 symbols")],
+            ..config::Client::default()
+        };
+        config.clients = (1..=count).map(client).collect();
+        change(&mut config);
+        let upstream = ModelUpstream::new(scenario, way, clock);
+        let (line, metrics) = (Arc::new(Line(Arc::clone(&upstream))), Arc::new(Metrics::default()));
+        let store = Arc::new(MemoryStore::default());
+        let driver = Driver::start(&config, clock, store, line, Arc::clone(&metrics)).await;
+        let driver = Arc::new(driver.expect("an empty store can be read"));
+        let clients = Clients::new(&config, &metrics);
+        Self { clock, driver, upstream, metrics, clients }
+    }
+
+    /// The client with this number, from 1 on.
+    pub fn client(&self, number: usize) -> Arc<Client> {
+        Arc::clone(self.clients.find(Some(client_key(number).as_bytes())).expect("a client's key"))
+    }
+
+    /// Client 1 uploads.
+    pub async fn upload(&self, query: &str) -> CaptchaId {
+        let form = Form::decode(query, &Bytes::new()).expect("a query can be read");
+        self.driver.submit(&self.client(1), Upload::check(form)).await.expect("it is accepted")
+    }
+}
