@@ -3,11 +3,13 @@
 //! The lock is on a file beside it (`capgate.db-lock`), so that `capgate usage` may read while the gateway writes. The
 //! system releases it when the process ends, by `kill -9` too; the lock file itself stays and means nothing.
 
+use std::ffi::c_int;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Options, layout};
@@ -15,19 +17,57 @@ use crate::store::StoreError;
 
 /// How long a statement waits for another process that reads the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pages of the write-ahead log with which a commit brings it into the file, if silence has not been long enough for that.
+const WAL_PAGES: u32 = 4_096;
 /// The write-ahead log is cut to this size when it begins anew.
-const WAL_BYTES_KEPT: i64 = 8 * 1024 * 1024;
+const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 /// Pages of the file that are held in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 /// Different statements that are kept prepared; there are fewer.
 const STATEMENTS_PREPARED: usize = 32;
+
+/// All of them: a copy is of one moment.
+const PAGES_COPIED_AT_ONCE: c_int = c_int::MAX;
+/// Free pages that stay in the file, to be used again.
+const FREE_PAGES_KEPT: u32 = 1_024;
+/// Most pages that are given back at once: it delays the next group.
+const PAGES_GIVEN_BACK_MAX: u32 = 2_048;
 
 /// The open file. The connection comes first: it is closed before the lock is released.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     pub connection: Connection,
     pub path: PathBuf,
+    /// Whether a commit waits until it is on disk.
+    syncs: bool,
     _lock: File,
+}
+
+impl StoreFile {
+    /// Whether each commit from now on waits until it is on disk.
+    pub fn sync_each_commit(&mut self, syncs: bool) -> rusqlite::Result<()> {
+        if self.syncs != syncs {
+            self.connection.pragma_update(None, "synchronous", if syncs { "FULL" } else { "NORMAL" })?;
+            self.syncs = syncs;
+        }
+        Ok(())
+    }
+
+    /// Brings the write-ahead log into the file, as far as nobody reads it.
+    pub fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+
+    /// Shortens the file when much of it is free.
+    pub fn give_space_back(&self) -> rusqlite::Result<()> {
+        let free: u32 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let too_many = free.saturating_sub(FREE_PAGES_KEPT).min(PAGES_GIVEN_BACK_MAX);
+        if too_many > 0 {
+            // Each step gives one page back.
+            self.connection.pragma(None, "incremental_vacuum", too_many, |_| Ok(()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Opens, checks and locks `path`.
@@ -49,7 +89,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<StoreFile, StoreErro
     }
     configure(&connection, options).map_err(cannot)?;
     layout::migrate(&mut connection, found).map_err(cannot)?;
-    Ok(StoreFile { connection, path, _lock: lock })
+    Ok(StoreFile { connection, path, syncs: true, _lock: lock })
 }
 
 /// Opens `path` for reading only, locked or not.
@@ -74,9 +114,19 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
+/// All of it, in memory.
+pub(super) fn copy(connection: &Connection) -> rusqlite::Result<Connection> {
+    let mut copy = Connection::open_in_memory()?;
+    Backup::new(connection, &mut copy)?.run_to_completion(PAGES_COPIED_AT_ONCE, BUSY_TIMEOUT, None)?;
+    Ok(copy)
+}
+
 /// What an error of SQLite means for whoever opens `path`.
 pub(super) fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.to_owned();
+    if let rusqlite::Error::FromSqlConversionFailure(..) = error {
+        return StoreError::Corrupt { path, what: error.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             StoreError::Corrupt { path, what: error.to_string() }
@@ -165,6 +215,7 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
     if let Some(pages_max) = options.pages_max {
         connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;

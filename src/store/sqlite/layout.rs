@@ -1,7 +1,7 @@
 //! The tables, and how the layout of an older version becomes the present one.
 //!
 //! `PRAGMA user_version` is the layout's number. A step in [`STEPS`] is never changed once released: a new one follows.
-//! Moments are milliseconds since 1970; an id above the signed range is kept as the negative number of the same bits.
+//! Moments are milliseconds since 1970.
 
 use std::path::Path;
 
@@ -86,10 +86,17 @@ const STEPS: &[&str] = &[
     ALTER TABLE captchas ADD COLUMN idempotency_key BLOB;
     ALTER TABLE captchas ADD COLUMN is_delivered INTEGER NOT NULL DEFAULT 1;
 ",
+    "
+    -- Changes that are kept and not in the tables yet, a group of them in each row.
+    CREATE TABLE journal (
+        sequence    INTEGER PRIMARY KEY,
+        entries     BLOB NOT NULL
+    ) STRICT;
+    ",
 ];
 
 /// The present layout's number.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 const _: () = assert!(STEPS.len() == VERSION as usize, "every layout has its step");
 
 /// The number of the layout that the file has; 0 for an empty file.

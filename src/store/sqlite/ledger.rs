@@ -1,9 +1,9 @@
 //! Usage and readings in the tables: what is forgotten is counted first, in the same transaction.
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, params};
 
-use super::recovered::{method, moment, verdict};
-use super::{changes, readings};
+use super::columns::{moment, number, read_method, read_moment, read_number, read_verdict};
+use super::{file, journal, readings};
 use crate::clock::Timestamp;
 use crate::store::solve_times::SolveTimes;
 use crate::store::usage::{Outline, State, Usage, UsageKey, UsageTable};
@@ -14,40 +14,52 @@ const NUMBERS: &str = "uploads, solved, failed, unanswered, unknown, reported_go
 
 /// Captchas and intents from before `uploaded_before` become usage; usage and readings older than `kept_days` leave.
 pub(super) fn forget(
-    connection: &Connection,
+    connection: &mut Connection,
     uploaded_before: Timestamp,
     kept_days: u32,
 ) -> rusqlite::Result<()> {
-    let before = changes::moment(uploaded_before);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = moment(uploaded_before);
     let mut usage = UsageTable::default();
-    add_captchas(connection, &mut usage, "uploaded_at < ?", before, uploaded_before)?;
-    add_intents(connection, &mut usage, "at < ?", [before])?;
-    for (key, added) in usage.rows() {
-        keep(connection, key, added)?;
-    }
+    add_captchas(&transaction, &mut usage, "uploaded_at < ?", before, uploaded_before)?;
+    add_intents(&transaction, &mut usage, "at < ?", [before])?;
+    // First, so that in a file that may not grow usage gets their place.
     for sql in ["DELETE FROM captchas WHERE uploaded_at < ?", "DELETE FROM intents WHERE at < ?"] {
-        connection.prepare_cached(sql)?.execute([before])?;
+        transaction.prepare_cached(sql)?.execute([before])?;
+    }
+    for (key, added) in usage.rows() {
+        keep(&transaction, key, added)?;
     }
     let first_day = Day::of(uploaded_before).days_before(kept_days);
-    connection.prepare_cached("DELETE FROM usage WHERE day < ?")?.execute([first_day.0])?;
-    readings::forget_before(connection, first_day)
+    transaction.prepare_cached("DELETE FROM usage WHERE day < ?")?.execute([first_day.0])?;
+    readings::forget_before(&transaction, first_day)?;
+    transaction.commit()
 }
 
 /// Usage of the days from `since` on, what is kept and what the captchas that are not forgotten add; and the readings.
-pub(super) fn read(connection: &Connection, since: Day, open_since: Timestamp) -> rusqlite::Result<Ledger> {
+/// What the file's journal still holds is folded in a copy of it, for whoever reads may not write.
+pub(super) fn read(
+    mut connection: Connection,
+    since: Day,
+    open_since: Timestamp,
+) -> rusqlite::Result<Ledger> {
+    if !journal::is_empty(&connection)? {
+        connection = file::copy(&connection)?;
+        journal::fold(&mut connection)?;
+    }
     let snapshot = connection.unchecked_transaction()?;
     let mut usage = UsageTable::default();
     let mut kept =
         snapshot.prepare(&format!("SELECT {NUMBERS}, day, client, method FROM usage WHERE day >= ?"))?;
     let mut kept = kept.query([since.0])?;
     while let Some(row) = kept.next()? {
-        let method = method(row.get_ref(12)?.as_str()?);
+        let method = read_method(row.get_ref(12)?.as_str()?);
         let key = UsageKey { day: Day(row.get(10)?), client: row.get(11)?, method };
         usage.add(key, &numbers(row)?);
     }
-    let start = changes::moment(since.start());
+    let start = moment(since.start());
     add_captchas(&snapshot, &mut usage, "uploaded_at >= ?", start, open_since)?;
-    let still_open = changes::moment(open_since);
+    let still_open = moment(open_since);
     add_intents(&snapshot, &mut usage, "at >= ? AND (is_unknown OR at < ?)", [start, still_open])?;
     Ok(Ledger { usage, readings: readings::read(&snapshot, since)? })
 }
@@ -65,17 +77,17 @@ fn add_captchas(
     ))?;
     let mut captchas = captchas.query([bound])?;
     while let Some(row) = captchas.next()? {
-        let uploaded_at = moment(row.get(2)?);
+        let uploaded_at = read_moment(row.get(2)?);
         let outline = Outline {
             uploaded_at,
-            solved_at: row.get::<_, Option<_>>(3)?.map(moment),
+            solved_at: row.get::<_, Option<_>>(3)?.map(read_moment),
             state: match row.get_ref(4)?.as_str()? {
                 "solved" => State::Solved,
                 "failed" => State::Failed,
                 _ => State::Open,
             },
             price: row.get_ref(5)?.as_str_or_null()?,
-            report: verdict(row.get_ref(6)?.as_str_or_null()?),
+            report: read_verdict(row.get_ref(6)?.as_str_or_null()?),
             is_over: uploaded_at < open_since,
         };
         usage.add(key(row, uploaded_at)?, &Usage::of(&outline));
@@ -94,13 +106,13 @@ fn add_intents(
     let mut intents = connection.prepare_cached(&sql)?;
     let mut intents = intents.query(bounds)?;
     while let Some(row) = intents.next()? {
-        usage.add(key(row, moment(row.get(2)?))?, &Usage::of_unknown());
+        usage.add(key(row, read_moment(row.get(2)?))?, &Usage::of_unknown());
     }
     Ok(())
 }
 
 fn key(row: &Row<'_>, at: Timestamp) -> rusqlite::Result<UsageKey> {
-    Ok(UsageKey { day: Day::of(at), client: row.get(0)?, method: method(row.get_ref(1)?.as_str()?) })
+    Ok(UsageKey { day: Day::of(at), client: row.get(0)?, method: read_method(row.get_ref(1)?.as_str()?) })
 }
 
 /// Adds to what is kept under `key`.
@@ -118,26 +130,22 @@ fn keep(connection: &Connection, key: &UsageKey, added: &Usage) -> rusqlite::Res
         key.day.0,
         key.client,
         key.method.label(),
-        count(usage.uploads),
-        count(usage.solved),
-        count(usage.failed),
-        count(usage.unanswered),
-        count(usage.unknown),
-        count(usage.reported_good),
-        count(usage.reported_bad),
-        count(usage.priced),
+        number(usage.uploads),
+        number(usage.solved),
+        number(usage.failed),
+        number(usage.unanswered),
+        number(usage.unknown),
+        number(usage.reported_good),
+        number(usage.reported_bad),
+        number(usage.priced),
         usage.cost.to_string(),
         usage.solve_times.to_stored(),
     ])?;
     Ok(())
 }
 
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 fn numbers(row: &Row<'_>) -> rusqlite::Result<Usage> {
-    let number = |column| Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
+    let number = |column| Ok::<_, rusqlite::Error>(read_number(row.get(column)?));
     Ok(Usage {
         uploads: number(0)?,
         solved: number(1)?,

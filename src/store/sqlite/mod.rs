@@ -1,26 +1,35 @@
 //! A store in one SQLite file: durable, with nothing else to run.
 //!
-//! One thread writes. All changes that have arrived when it looks share one transaction and one fsync, and each
-//! [`Store::commit`] returns after that fsync: the more uploads at once, the fewer fsyncs each costs.
+//! One thread writes. All changes that have arrived when it looks share one row of the journal and one fsync, and each
+//! [`Store::commit`] returns after that fsync: the more uploads at once, the fewer fsyncs each costs. What they do to the
+//! tables is done when nobody waits.
 //!
 //! | file | what it holds |
 //! | --- | --- |
 //! | `file` | opening: the lock, the checks, the file's settings |
 //! | `layout` | the tables, and how older ones become these |
-//! | `writer` | the thread: groups, and giving space back |
-//! | `changes` | what one change does |
+//! | `writer` | the thread: groups, and what is done in silence |
+//! | `known` | the ids by which a change is judged |
+//! | `changes`, `statements` | what each change does to the tables |
+//! | `journal` | changes that are kept, on their way into the tables |
 //! | `recovered` | what is read at the start |
 //! | `ledger` | usage |
 //! | `readings` | the account's balance |
+//! | `columns` | how values stand in the tables |
 
 mod changes;
+mod columns;
 mod file;
+mod journal;
+mod known;
 mod layout;
 mod ledger;
 mod readings;
 mod recovered;
+mod statements;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -75,11 +84,14 @@ impl SqliteStore {
     pub fn open_with(path: &Path, options: Options) -> Result<Self, StoreError> {
         let file = file::open(path, options)?;
         let path = file.path.clone();
+        let writer = Writer::new(file, options).map_err(|error| file::cannot_open(&path, &error))?;
+        let cannot = |error: io::Error| StoreError::CannotOpen { path: path.clone(), why: error.to_string() };
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(cannot)?;
         let (jobs, arrived) = mpsc::channel(CHANGES_WAITING_MAX);
         let writer = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || Writer::new(file, options).run(arrived))
-            .map_err(|error| StoreError::CannotOpen { path: path.clone(), why: error.to_string() })?;
+            .spawn(move || writer.run(arrived, &timer))
+            .map_err(cannot)?;
         Ok(Self { path, jobs: Some(jobs), writer: Some(writer) })
     }
 
@@ -90,7 +102,7 @@ impl SqliteStore {
     /// When there is no such file, or it cannot be read. No file is made.
     pub fn read_ledger(path: &Path, since: Day, open_since: Timestamp) -> Result<Ledger, StoreError> {
         let connection = file::open_to_read(path)?;
-        ledger::read(&connection, since, open_since).map_err(|error| file::cannot_open(path, &error))
+        ledger::read(connection, since, open_since).map_err(|error| file::cannot_open(path, &error))
     }
 
     /// Hands a job to the writer and waits until it is done.
@@ -112,13 +124,21 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.ask(|done| Job::Commit { change, done }))
+        Box::pin(async move {
+            if let Change::Forget { uploaded_before } = change {
+                return self.ask(|done| Job::Forget { uploaded_before, done }).await;
+            }
+            let entry = changes::entry(&change).map_err(|error| StoreError::Failed(error.to_string()))?;
+            self.ask(|done| Job::Commit { change, entry, done }).await
+        })
     }
 
     /// Reads through a connection of its own, so that no change waits for it.
     fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
         let path = self.path.clone();
         Box::pin(async move {
+            // On a full disk it stays as it is, and is read all the same.
+            let _ = self.ask(Job::Fold).await;
             let read = tokio::task::spawn_blocking(move || Self::read_ledger(&path, since, open_since));
             read.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
         })

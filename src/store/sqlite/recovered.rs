@@ -2,16 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 
+use super::columns::{read_key, read_method, read_moment, read_verdict};
 use super::readings;
-use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::methods::Method;
-use crate::protocol::poll::Verdict;
 use crate::protocol::repeat::{IdempotencyKey, Repeat, Sameness};
 use crate::store::{CaptchaRecord, Intent, IntentId, Recovered};
 
-/// Everything kept so far; uploads without an outcome become unknown.
+/// Everything in the tables, into which the journal must have been folded; uploads without an outcome become unknown.
 pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("UPDATE intents SET is_unknown = 1 WHERE is_unknown = 0", [])?;
@@ -35,25 +33,6 @@ pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
     Ok(recovered)
 }
 
-/// A moment as a column keeps it.
-pub(super) fn moment(column: i64) -> Timestamp {
-    Timestamp(u64::try_from(column).unwrap_or(0))
-}
-
-/// A method as a column keeps it; one that this version does not know is [`Method::Other`].
-pub(super) fn method(column: &str) -> Method {
-    Method::from_label(column).unwrap_or(Method::Other)
-}
-
-/// A report as a column keeps it.
-pub(super) fn verdict(column: Option<&str>) -> Option<Verdict> {
-    match column? {
-        "good" => Some(Verdict::Good),
-        "bad" => Some(Verdict::Bad),
-        _ => None,
-    }
-}
-
 fn rows<T>(
     connection: &Connection,
     sql: &str,
@@ -63,7 +42,7 @@ fn rows<T>(
 }
 
 fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
-    let id = CaptchaId(row.get::<_, i64>(0)?.cast_unsigned());
+    let id = CaptchaId(read_key(row.get(0)?));
     let price = row.get(5)?;
     let answer = row.get_ref(7)?.as_blob_or_null()?.and_then(|stored| {
         let answer = Answer::from_stored(stored);
@@ -77,10 +56,10 @@ fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
     Ok(CaptchaRecord {
         id,
         client: row.get(1)?,
-        method: method(row.get_ref(2)?.as_str()?),
-        uploaded_at: moment(row.get(3)?),
-        solved_at: row.get::<_, Option<_>>(4)?.filter(|_| answer.is_some()).map(moment),
-        report: verdict(row.get_ref(6)?.as_str_or_null()?),
+        method: read_method(row.get_ref(2)?.as_str()?),
+        uploaded_at: read_moment(row.get(3)?),
+        solved_at: row.get::<_, Option<_>>(4)?.filter(|_| answer.is_some()).map(read_moment),
+        report: read_verdict(row.get_ref(6)?.as_str_or_null()?),
         solution: answer.map(|answer| Solution { answer, price }),
         repeat: row.get::<_, Option<_>>(8)?.map(Sameness::from_bytes).map(|same| Repeat { same, key }),
         is_delivered: row.get(10)?,
@@ -89,9 +68,9 @@ fn captcha(row: &Row<'_>) -> rusqlite::Result<CaptchaRecord> {
 
 fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
     Ok(Intent {
-        id: IntentId(row.get::<_, i64>(0)?.cast_unsigned()),
+        id: IntentId(read_key(row.get(0)?)),
         client: row.get(1)?,
-        method: method(row.get_ref(2)?.as_str()?),
-        at: moment(row.get(3)?),
+        method: read_method(row.get_ref(2)?.as_str()?),
+        at: read_moment(row.get(3)?),
     })
 }

@@ -1,32 +1,45 @@
 //! The one thread that writes.
 //!
 //! ```text
-//! wait for a job -> take all that have arrived -> one transaction, one fsync -> tell each -> give space back
+//! wait for a job -> take all that have arrived -> judge each -> one row of the journal, one fsync -> tell each
+//! silence        -> fold a slice of the journal into the tables, look for a job, and so on
 //! ```
-//! **Invariant.** Who is told `Ok` has its change on disk. When the transaction fails, all of its changes fail and none
+//! **Invariant.** Who is told `Ok` has its change on disk. When the row is not written, all of its changes fail and none
 //! is kept; the next group is tried anew, so a store that was full or read-only works again as soon as it can.
 
-use rusqlite::{Connection, TransactionBehavior};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
-use super::changes::{self, Fault};
 use super::file::StoreFile;
-use super::{Options, recovered};
+use super::journal::{self, Entry};
+use super::known::{Known, Right, Undo};
+use super::{Options, ledger, recovered};
+use crate::clock::Timestamp;
 use crate::store::{Change, Recovered, StoreError};
 
-/// Most changes in one transaction, so that none waits for ever longer ones.
+/// Most changes in one group, so that none waits for ever longer ones.
 pub const GROUP_MAX: usize = 1_024;
-/// Free pages that stay in the file, to be used again.
-const FREE_PAGES_KEPT: u32 = 1_024;
-/// Most pages that are given back at once: it delays the next group.
-const PAGES_GIVEN_BACK_MAX: u32 = 2_048;
+/// A row of the journal is not made longer than this and one change more.
+const ROW_BYTES_MAX: usize = 1024 * 1024;
+/// How long nothing must arrive before the journal is folded.
+const FOLD_AFTER: Duration = Duration::from_millis(20);
+/// The same, after it could not be folded.
+const FOLD_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A journal of this size is folded at once: a start would have to do it, and a start must be short.
+const JOURNAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// After so much was folded, silence is used to bring SQLite's log into the file too.
+const CHECKPOINT_BYTES: usize = 1024 * 1024;
 
 type Told<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Commit { change: Change, done: Told<()> },
+    Commit { change: Change, entry: Entry, done: Told<()> },
+    Forget { uploaded_before: Timestamp, done: Told<()> },
+    Fold(Told<()>),
     Load(Told<Recovered>),
 }
 
@@ -34,86 +47,198 @@ pub(super) enum Job {
 pub(super) struct Writer {
     file: StoreFile,
     options: Options,
+    known: Known,
+    /// The journal's size.
+    journal_bytes: usize,
+    /// What was folded since SQLite's log was last brought into the file.
+    folded_bytes: usize,
+}
+
+/// Changes that share one fsync.
+#[derive(Default)]
+struct Group {
+    entries: Vec<u8>,
+    /// Of several budgets the last alone has an effect.
+    budgets: Option<Entry>,
+    undo: Vec<Undo>,
+    told: Vec<(Told<()>, Result<(), StoreError>)>,
+}
+
+enum Next {
+    Jobs,
+    Silence,
+    End,
 }
 
 impl Writer {
-    pub const fn new(file: StoreFile, options: Options) -> Self {
-        Self { file, options }
+    /// Brings the tables up to date first.
+    pub fn new(mut file: StoreFile, options: Options) -> rusqlite::Result<Self> {
+        journal::fold(&mut file.connection)?;
+        let known = Known::read(&file.connection)?;
+        Ok(Self { file, options, known, journal_bytes: 0, folded_bytes: 0 })
     }
 
     /// Works until nobody is left who could ask.
-    pub fn run(mut self, mut arrived: mpsc::Receiver<Job>) {
+    pub fn run(mut self, mut arrived: mpsc::Receiver<Job>, timer: &Runtime) {
         let mut jobs = Vec::with_capacity(GROUP_MAX);
-        while arrived.blocking_recv_many(&mut jobs, GROUP_MAX) > 0 {
-            let (mut group, mut told, mut loads) = (Vec::new(), Vec::new(), Vec::new());
-            for job in jobs.drain(..) {
-                match job {
-                    Job::Commit { change, done } => {
-                        group.push(change);
-                        told.push(done);
-                    }
-                    Job::Load(done) => loads.push(done),
+        let mut silence = None;
+        loop {
+            match timer.block_on(next(&mut arrived, &mut jobs, silence)) {
+                Next::Jobs => {
+                    self.work(jobs.drain(..));
+                    silence = (self.journal_bytes > 0).then_some(FOLD_AFTER);
                 }
+                Next::Silence => silence = self.tidy(),
+                Next::End => break,
             }
-            if !group.is_empty() {
-                self.commit(&group, told);
+        }
+        if let Err(error) = self.fold() {
+            tracing::debug!(%error, "the journal is left to the next start");
+        }
+    }
+
+    /// In the order in which the jobs came.
+    fn work(&mut self, jobs: impl Iterator<Item = Job>) {
+        let mut group = Group::default();
+        for job in jobs {
+            if !matches!(job, Job::Commit { .. }) || group.entries.len() > ROW_BYTES_MAX {
+                self.commit(std::mem::take(&mut group));
             }
-            for done in loads {
-                // Whoever asked may have gone; so below.
-                let _ = done.send(recovered::read(&mut self.file.connection).map_err(failed));
+            // Whoever asked may have gone.
+            let _: Result<(), Result<(), StoreError>> = match job {
+                Job::Commit { change, entry, done } => {
+                    group.add(self.known.learn(&change), &change, entry, done);
+                    Ok(())
+                }
+                Job::Forget { uploaded_before, done } => {
+                    done.send(self.forget(uploaded_before).map_err(failed))
+                }
+                Job::Fold(done) => done.send(self.fold().map_err(failed)),
+                Job::Load(done) => {
+                    let recovered = self.fold().and_then(|()| recovered::read(&mut self.file.connection));
+                    done.send(recovered.map_err(failed)).map_err(|unread| unread.map(drop))
+                }
+            };
+        }
+        self.commit(group);
+        // More than silence can take: then whoever writes so much waits for it.
+        while self.journal_bytes > JOURNAL_BYTES_MAX {
+            if let Err(error) = self.fold_slice() {
+                tracing::debug!(%error, "the journal grows: it could not be folded");
+                break;
             }
         }
     }
 
-    fn commit(&mut self, group: &[Change], told: Vec<Told<()>>) {
-        let outcomes = self.apply(group).unwrap_or_else(|error| {
+    fn commit(&mut self, mut group: Group) {
+        if let Some(budgets) = group.budgets.take() {
+            group.entries.extend_from_slice(budgets.bytes());
+        }
+        let written = if group.entries.is_empty() { Ok(()) } else { self.append(&group.entries) };
+        if let Err(error) = written {
             let error = failed(error);
-            vec![Err(error); group.len()]
-        });
-        for (done, outcome) in told.into_iter().zip(outcomes) {
+            for undo in group.undo.into_iter().rev() {
+                self.known.take_back(undo);
+            }
+            for (done, _) in group.told {
+                let _ = done.send(Err(error.clone()));
+            }
+            return;
+        }
+        for (done, outcome) in group.told {
             let _ = done.send(outcome);
         }
-        if group.iter().any(|change| matches!(change, Change::Forget { .. }))
-            && let Err(error) = give_space_back(&self.file.connection)
-        {
-            tracing::debug!(%error, "the store could not give space back; it is tried again");
-        }
     }
 
-    /// Applies a group in one transaction. An error is all of the group's; an outcome is one change's.
-    fn apply(&mut self, group: &[Change]) -> rusqlite::Result<Vec<Result<(), StoreError>>> {
-        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let last_budgets = group.iter().rposition(|change| matches!(change, Change::Budgets(_)));
-        let mut outcomes = Vec::with_capacity(group.len());
-        for (index, change) in group.iter().enumerate() {
-            // Only the last value stays, so the ones before it need not be written.
-            if matches!(change, Change::Budgets(_)) && Some(index) != last_budgets {
-                outcomes.push(Ok(()));
-                continue;
-            }
-            match changes::apply(&transaction, change, self.options.usage_kept_days) {
-                Ok(()) => outcomes.push(Ok(())),
-                Err(Fault::Change(error)) => outcomes.push(Err(error)),
-                Err(Fault::Store(error)) => return Err(error),
+    fn append(&mut self, entries: &[u8]) -> rusqlite::Result<()> {
+        self.file.sync_each_commit(true)?;
+        journal::append(&self.file.connection, entries)?;
+        self.journal_bytes += entries.len();
+        Ok(())
+    }
+
+    /// Nobody has asked for a while. Returns how long to wait before the next call if that goes on; none when all is
+    /// done.
+    fn tidy(&mut self) -> Option<Duration> {
+        if self.journal_bytes > 0 {
+            return match self.fold_slice() {
+                Ok(()) => Some(Duration::ZERO),
+                Err(error) => {
+                    tracing::debug!(%error, "the journal could not be folded; it is tried again");
+                    Some(FOLD_AGAIN_AFTER)
+                }
+            };
+        }
+        if self.folded_bytes > CHECKPOINT_BYTES {
+            self.folded_bytes = 0;
+            if let Err(error) = self.file.checkpoint() {
+                tracing::debug!(%error, "the write-ahead log could not be brought into the file");
             }
         }
-        transaction.commit()?;
-        Ok(outcomes)
+        None
     }
+
+    /// One slice; a power cut may undo it, for then the journal is as it was.
+    fn fold_slice(&mut self) -> rusqlite::Result<()> {
+        self.file.sync_each_commit(false)?;
+        match journal::fold_slice(&mut self.file.connection)? {
+            0 => self.journal_bytes = 0,
+            bytes => {
+                self.journal_bytes = self.journal_bytes.saturating_sub(bytes);
+                self.folded_bytes += bytes;
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self) -> rusqlite::Result<()> {
+        while self.journal_bytes > 0 {
+            self.fold_slice()?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, uploaded_before: Timestamp) -> rusqlite::Result<()> {
+        self.fold()?;
+        self.file.sync_each_commit(true)?;
+        ledger::forget(&mut self.file.connection, uploaded_before, self.options.usage_kept_days)?;
+        self.known.forget(uploaded_before);
+        self.file.sync_each_commit(false)?;
+        if let Err(error) = self.file.give_space_back() {
+            tracing::debug!(%error, "the store could not give space back; it is tried again");
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn add(&mut self, learned: Result<Right, StoreError>, change: &Change, entry: Entry, done: Told<()>) {
+        let outcome = learned.map(|right| {
+            let Right::New(undo) = right else { return };
+            self.undo.extend(undo);
+            match change {
+                Change::Budgets(_) => self.budgets = Some(entry),
+                _ => self.entries.extend_from_slice(entry.bytes()),
+            }
+        });
+        self.told.push((done, outcome));
+    }
+}
+
+/// Takes all jobs that have arrived, or the next one that does, unless there is silence before.
+async fn next(arrived: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, silence: Option<Duration>) -> Next {
+    let taken = arrived.recv_many(jobs, GROUP_MAX);
+    let taken = match silence {
+        Some(silence) => match tokio::time::timeout(silence, taken).await {
+            Ok(taken) => taken,
+            Err(_) => return Next::Silence,
+        },
+        None => taken.await,
+    };
+    if taken == 0 { Next::End } else { Next::Jobs }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is called by map_err")]
 fn failed(error: rusqlite::Error) -> StoreError {
     StoreError::Failed(error.to_string())
-}
-
-/// Shortens the file when much of it is free.
-fn give_space_back(connection: &Connection) -> rusqlite::Result<()> {
-    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    let too_many = free.saturating_sub(FREE_PAGES_KEPT).min(PAGES_GIVEN_BACK_MAX);
-    if too_many > 0 {
-        // Each step gives one page back.
-        connection.pragma(None, "incremental_vacuum", too_many, |_| Ok(()))?;
-    }
-    Ok(())
 }

@@ -50,6 +50,31 @@ async fn usage_can_be_read_while_a_store_is_open_and_after() {
     assert_eq!(uploads(), Ok(1));
 }
 
+/// A row of the journal as the first version with one wrote it: captcha 9 of team-a is noted, accepted and solved.
+const JOURNAL_ROW: &[u8] = include_bytes!("journal_row.bin");
+
+#[tokio::test]
+async fn what_a_killed_gateway_left_in_the_journal_is_in_the_usage_and_in_the_next_start() {
+    let place = Sqlite::default();
+    drop(place.open());
+    let file = rusqlite::Connection::open(place.path()).unwrap();
+    file.execute("INSERT INTO journal (entries) VALUES (?)", [JOURNAL_ROW]).unwrap();
+    for _ in 0..2 {
+        let total = SqliteStore::read_ledger(&place.path(), Day(0), Timestamp(0)).unwrap().usage.total();
+        assert_eq!((total.uploads, total.solved), (1, 1));
+    }
+    let rows = || file.query_row("SELECT count(*) FROM journal", [], |row| row.get::<_, u32>(0));
+    assert_eq!(rows(), Ok(1), "who reads changes nothing");
+    let store = place.open();
+    assert_eq!(rows(), Ok(0));
+    assert_eq!(ids(&*store).await, [9]);
+    drop(store);
+    file.execute("INSERT INTO journal (entries) VALUES (?)", [&JOURNAL_ROW[1..]]).unwrap();
+    assert!(matches!(error(&place.path()), StoreError::Corrupt { .. }));
+    let read = SqliteStore::read_ledger(&place.path(), Day(0), Timestamp(0));
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+}
+
 #[test]
 fn what_cannot_be_opened_says_why() {
     let place = Sqlite::default();
