@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
@@ -29,11 +30,14 @@ pub struct Client {
     pub policy: Policy,
     /// Smooths its uploads at the door. A token bucket lets burst + rate through in one window, so it guards no block
     /// rule.
-    limiter: Option<DefaultDirectRateLimiter>,
+    limiter: Option<Arc<DefaultDirectRateLimiter>>,
+    rate: Option<f64>,
 }
 
 impl Client {
-    fn new(settings: &config::Client, config: &Config, metrics: &Metrics) -> Self {
+    /// `before` is the same client as it was before a reload: what it has used of its rate stays used.
+    fn new(settings: &config::Client, config: &Config, metrics: &Metrics, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.rate == settings.rate);
         Self {
             name: Arc::from(settings.name.as_str()),
             weight: settings.weight,
@@ -46,7 +50,11 @@ impl Client {
                 pages: settings.pages.clone(),
                 page_required: settings.page_required,
             },
-            limiter: settings.rate.and_then(limiter),
+            limiter: match before {
+                Some(before) => before.limiter.clone(),
+                None => settings.rate.and_then(limiter).map(Arc::new),
+            },
+            rate: settings.rate,
         }
     }
 
@@ -60,9 +68,13 @@ impl Client {
     }
 }
 
-/// Finds the client that a key belongs to.
+/// Finds the client that a key belongs to. A reload changes all of them at once; a call goes on with the client that it
+/// has found.
 #[derive(Debug)]
-pub struct Clients {
+pub struct Clients(ArcSwap<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
     by_key: HashMap<ClientKey, Arc<Client>>,
     open: Option<Arc<Client>>,
 }
@@ -70,7 +82,35 @@ pub struct Clients {
 impl Clients {
     #[must_use]
     pub fn new(config: &Config, metrics: &Metrics) -> Self {
-        let client = |settings: &config::Client| Arc::new(Client::new(settings, config, metrics));
+        Self(ArcSwap::from_pointee(Table::default().reloaded(config, metrics)))
+    }
+
+    /// From now on these are the clients.
+    pub fn reload(&self, config: &Config, metrics: &Metrics) {
+        self.0.store(Arc::new(self.0.load().reloaded(config, metrics)));
+    }
+
+    /// The client whose key this is.
+    ///
+    /// # Errors
+    /// `ERROR_WRONG_USER_KEY` for what has not the form of a key, `ERROR_KEY_DOES_NOT_EXIST` for an unknown one.
+    pub fn find(&self, key: Option<&[u8]>) -> Result<Arc<Client>, ErrorCode> {
+        let table = self.0.load();
+        if let Some(open) = &table.open {
+            return Ok(Arc::clone(open));
+        }
+        let key = ClientKey::parse(key.unwrap_or_default())?;
+        table.by_key.get(&key).map(Arc::clone).ok_or(ErrorCode::KeyDoesNotExist)
+    }
+}
+
+impl Table {
+    fn reloaded(&self, config: &Config, metrics: &Metrics) -> Self {
+        let before: HashMap<&str, &Client> =
+            self.by_key.values().chain(&self.open).map(|client| (&*client.name, &**client)).collect();
+        let client = |settings: &config::Client| {
+            Arc::new(Client::new(settings, config, metrics, before.get(settings.name.as_str()).copied()))
+        };
         let mut by_key = HashMap::new();
         for settings in &config.clients {
             let client = client(settings);
@@ -79,18 +119,6 @@ impl Clients {
         let everybody = || config::Client { name: OPEN_CLIENT.to_owned(), ..config::Client::default() };
         let is_open = config.auth.mode == AuthMode::Open;
         Self { by_key, open: is_open.then(|| client(&everybody())) }
-    }
-
-    /// The client whose key this is.
-    ///
-    /// # Errors
-    /// `ERROR_WRONG_USER_KEY` for what has not the form of a key, `ERROR_KEY_DOES_NOT_EXIST` for an unknown one.
-    pub fn find(&self, key: Option<&[u8]>) -> Result<&Arc<Client>, ErrorCode> {
-        if let Some(open) = &self.open {
-            return Ok(open);
-        }
-        let key = ClientKey::parse(key.unwrap_or_default())?;
-        self.by_key.get(&key).ok_or(ErrorCode::KeyDoesNotExist)
     }
 }
 
@@ -112,12 +140,16 @@ mod tests {
 
     const KEY: &[u8] = b"fake-client-key-0000000000000001";
 
-    fn clients(change: impl FnOnce(&mut Config)) -> Clients {
+    fn config(change: impl FnOnce(&mut Config)) -> Config {
         let mut config = Config::default();
         let keys = vec![ClientKey::parse(KEY).unwrap()];
         config.clients = vec![config::Client { name: "team-a".into(), keys, ..Default::default() }];
         change(&mut config);
-        Clients::new(&config, &Metrics::default())
+        config
+    }
+
+    fn clients(change: impl FnOnce(&mut Config)) -> Clients {
+        Clients::new(&config(change), &Metrics::default())
     }
 
     #[test]
@@ -141,5 +173,27 @@ mod tests {
         let clients = clients(|config| config.clients[0].rate = Some(3.0));
         let client = clients.find(Some(KEY)).unwrap();
         assert_eq!((0..4).filter(|_| client.check_rate().is_ok()).count(), 3);
+    }
+
+    #[test]
+    fn a_reload_changes_the_clients_and_gives_no_one_a_fresh_rate() {
+        let metrics = Metrics::default();
+        let clients = clients(|config| config.clients[0].rate = Some(1.0));
+        let old = clients.find(Some(KEY)).unwrap();
+        assert!(old.check_rate().is_ok());
+        clients.reload(
+            &config(|config| {
+                config.clients[0].rate = Some(1.0);
+                config.clients[0].weight = 7;
+            }),
+            &metrics,
+        );
+        let same = clients.find(Some(KEY)).unwrap();
+        assert_eq!((old.weight, same.weight), (1, 7), "a call goes on with what it found");
+        assert!(same.check_rate().is_err(), "its second is used up");
+        clients.reload(&config(|config| config.clients[0].rate = Some(2.0)), &metrics);
+        assert!(clients.find(Some(KEY)).unwrap().check_rate().is_ok(), "another rate begins anew");
+        clients.reload(&config(|config| config.clients.clear()), &metrics);
+        assert_eq!(clients.find(Some(KEY)).map(|client| client.weight), Err(ErrorCode::KeyDoesNotExist));
     }
 }

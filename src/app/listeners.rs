@@ -11,6 +11,7 @@ use actix_web::middleware::NormalizePath;
 use actix_web::rt::net::TcpSocket;
 use actix_web::{App as WebApp, HttpServer};
 
+use super::tls::Tls;
 use crate::server::{Server, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
@@ -42,7 +43,7 @@ pub(super) fn listener(address: SocketAddr, setting: &str) -> anyhow::Result<Tcp
 pub(super) fn serve_clients(
     server: &Arc<Server>,
     listener: TcpListener,
-    tls: Option<(TcpListener, rustls::ServerConfig)>,
+    tls: Option<Tls>,
     drain: Duration,
 ) -> io::Result<Listening> {
     let for_each = Arc::clone(server);
@@ -70,7 +71,7 @@ pub(super) fn serve_clients(
     .shutdown_timeout(drain.as_secs() + 2)
     .disable_signals()
     .listen(listener)?;
-    if let Some((listener, config)) = tls {
+    if let Some(Tls { listener, config, .. }) = tls {
         web = web.listen_rustls_0_23(listener, config)?;
     }
     Ok(web.run())

@@ -5,14 +5,17 @@
 //! | `listeners` | the sockets, and the web servers on them |
 //! | `tls` | the https listener and its certificate |
 //! | `store` | the store that the settings ask for |
+//! | `reload`, `watch` | settings are read again; files that were changed |
 //! | `signals` | what the process is told by signals |
 //! | `stop` | the end, in order |
 
 mod listeners;
+mod reload;
 mod signals;
 mod stop;
 mod store;
 mod tls;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,15 +26,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::{Config, Listen};
+use crate::config::Config;
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::server::Server;
+use crate::telemetry::Logs;
 use crate::upstream::HttpUpstream;
 use listeners::{listener, serve_admin, serve_clients};
+pub use reload::Read;
+use reload::Reloader;
 pub use signals::Signals;
 use stop::Ending;
-use tls::tls_listener;
+use tls::{Certificate, Tls};
 
 /// Where the gateway listens.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +50,9 @@ pub struct Addresses {
 /// A gateway that is wired and listens.
 pub struct App {
     addresses: Addresses,
-    listen: Listen,
     server: Arc<Server>,
+    upstream: Arc<HttpUpstream>,
+    certificate: Option<Arc<Certificate>>,
     clients: Listening,
     admin: Listening,
 }
@@ -65,18 +72,21 @@ impl App {
         let key = config.upstream.key.clone().context("upstream.key is missing")?;
         let clients = listener(config.listen.clients, "listen.clients")?;
         let admin = listener(config.listen.admin, "listen.admin")?;
-        let tls = tls_listener(&config.listen)?;
+        let tls = Tls::listen(&config.listen)?;
         let addresses = Addresses {
             clients: clients.local_addr()?,
             admin: admin.local_addr()?,
-            tls: tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+            tls: tls.as_ref().map(|tls| tls.listener.local_addr()).transpose()?,
         };
         let metrics = Arc::new(Metrics::default());
         let upstream = Arc::new(HttpUpstream::start(&config.upstream, key)?);
         let store = store::open(&config.store)?;
-        let driver = Driver::start(config, Clock::system(), store, upstream, Arc::clone(&metrics))
+        let clock = Clock::system();
+        let calls = Arc::<HttpUpstream>::clone(&upstream);
+        let driver = Driver::start(config, clock, store, calls, Arc::clone(&metrics))
             .await
             .context("the store cannot be read")?;
+        metrics.settings_read(clock.now());
         let server = Arc::new(Server {
             clients: Clients::new(config, &metrics),
             driver,
@@ -84,7 +94,8 @@ impl App {
         });
         Ok(Self {
             addresses,
-            listen: config.listen.clone(),
+            upstream,
+            certificate: tls.as_ref().map(|tls| Arc::clone(&tls.certificate)),
             clients: serve_clients(&server, clients, tls, config.listen.drain)?,
             admin: serve_admin(&server, admin)?,
             server,
@@ -96,18 +107,28 @@ impl App {
         self.addresses
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets the calls under way end; a second one ends at once.
+    /// Serves until SIGTERM or SIGINT, then lets the calls under way end; a second one ends at once. At SIGHUP, and when
+    /// a file with a secret was changed, the settings are read again.
     ///
     /// # Errors
     /// When a listener fails, or it was told twice.
-    pub async fn run_until_stopped(self, signals: Signals) -> anyhow::Result<()> {
+    pub async fn run_until_stopped(self, signals: Signals, read: Read, logs: Logs) -> anyhow::Result<()> {
         let server = Arc::clone(&self.server);
+        let reloader = Reloader {
+            server: Arc::clone(&self.server),
+            upstream: Arc::clone(&self.upstream),
+            certificate: self.certificate.clone(),
+            logs,
+            read: Arc::new(read),
+        };
         tokio::select! {
             biased;
             () = signals.told_again() => {
                 server.driver.kill();
                 anyhow::bail!("told to stop a second time: ended at once, calls under way were cut off")
             }
+            // It runs for ever.
+            () = reloader.run(&signals) => Ok(()),
             ended = self.run_until(signals.told_to_stop()) => ended,
         }
     }
@@ -130,7 +151,7 @@ impl App {
                 () = told_to_stop => false,
                 () = self.server.driver.died() => true,
             };
-            ending.in_order(&self.listen).await;
+            ending.in_order(&self.server.driver.live().load().listen).await;
             has_died
         };
         // A server that is dropped closes what it still has open.

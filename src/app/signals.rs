@@ -1,8 +1,10 @@
 //! What the process is told by signals.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The signals, watched from the moment on that this exists.
@@ -10,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Signals {
     stop: CancellationToken,
     stop_again: CancellationToken,
+    /// Holds one that nobody has waited for yet: several before that are one.
+    reload: Arc<Notify>,
 }
 
 impl Signals {
@@ -20,16 +24,14 @@ impl Signals {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let (stop, stop_again) = (CancellationToken::new(), CancellationToken::new());
-        let (first, second) = (stop.clone(), stop_again.clone());
+        let reload = Arc::new(Notify::new());
+        let (first, second, asked) = (stop.clone(), stop_again.clone(), Arc::clone(&reload));
         // Ends with the process.
         actix_web::rt::spawn(async move {
             loop {
                 let name = next(&mut terminate, &mut interrupt, &mut hangup).await;
                 match name {
-                    // The signal's default would end the process.
-                    "SIGHUP" => {
-                        tracing::warn!("SIGHUP: settings are read at the start only; restart to change them");
-                    }
+                    "SIGHUP" => asked.notify_one(),
                     _ if first.is_cancelled() => second.cancel(),
                     _ => {
                         tracing::info!(signal = name, "stopping: calls under way may end");
@@ -38,7 +40,12 @@ impl Signals {
                 }
             }
         });
-        Ok(Self { stop, stop_again })
+        Ok(Self { stop, stop_again, reload })
+    }
+
+    /// Resolves at SIGHUP.
+    pub async fn told_to_reload(&self) {
+        self.reload.notified().await;
     }
 
     /// Resolves at the first SIGTERM or SIGINT.

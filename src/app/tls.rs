@@ -6,22 +6,59 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 
 use super::listeners::listener;
 use crate::config::Listen;
 
-pub(super) fn tls_listener(listen: &Listen) -> anyhow::Result<Option<(TcpListener, rustls::ServerConfig)>> {
-    let (Some(address), Some(certificate), Some(key)) = (listen.tls, &listen.tls_cert, &listen.tls_key)
-    else {
-        return Ok(None);
-    };
-    let tls = tls_config(certificate, key)?;
-    Ok(Some((listener(address, "listen.tls")?, tls)))
+/// The https listener: its socket, and what a handshake needs.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub listener: TcpListener,
+    pub config: ServerConfig,
+    pub certificate: Arc<Certificate>,
 }
 
-fn tls_config(certificate: &Path, key: &Path) -> anyhow::Result<rustls::ServerConfig> {
+impl Tls {
+    /// None when the settings ask for no https.
+    pub fn listen(listen: &Listen) -> anyhow::Result<Option<Self>> {
+        let Some(address) = listen.tls else { return Ok(None) };
+        let certificate = read(listen)?.context("listen.tls_cert or listen.tls_key is missing")?;
+        let certificate = Arc::new(Certificate(ArcSwap::from_pointee(certificate)));
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::<Certificate>::clone(&certificate));
+        Ok(Some(Self { listener: listener(address, "listen.tls")?, config, certificate }))
+    }
+}
+
+/// The certificate that new handshakes show.
+#[derive(Debug)]
+pub(super) struct Certificate(ArcSwap<CertifiedKey>);
+
+impl Certificate {
+    /// Connections that stand keep the one that they were made with.
+    pub fn replace(&self, certificate: CertifiedKey) {
+        self.0.store(Arc::new(certificate));
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The certificate in the files that the settings name; none when they name none.
+pub(super) fn read(listen: &Listen) -> anyhow::Result<Option<CertifiedKey>> {
+    let (Some(certificate), Some(key)) = (&listen.tls_cert, &listen.tls_key) else { return Ok(None) };
     let open = |setting: &str, path: &Path| {
         File::open(path).with_context(|| format!("{setting}: {} cannot be read", path.display()))
     };
@@ -30,10 +67,11 @@ fn tls_config(certificate: &Path, key: &Path) -> anyhow::Result<rustls::ServerCo
         .with_context(|| format!("listen.tls_cert: {} holds no certificate", certificate.display()))?;
     let private = PrivateKeyDer::from_pem_reader(open("listen.tls_key", key)?)
         .with_context(|| format!("listen.tls_key: {} holds no private key", key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .context("listen.tls_cert and listen.tls_key do not fit together")
+    let certified = CertifiedKey::from_der(chain, private, &provider())
+        .context("listen.tls_cert and listen.tls_key do not fit together")?;
+    Ok(Some(certified))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }

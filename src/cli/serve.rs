@@ -9,7 +9,7 @@ use crate::clock::{Clock, Day};
 use crate::config::{AuthMode, Client, Config, StoreUrl};
 use crate::protocol::ids::{ClientKey, UpstreamKey};
 use crate::simulator::{DEFAULT_KEY, Scenario, Simulator};
-use crate::telemetry;
+use crate::telemetry::Logs;
 
 /// The key of the sandbox's client; 32 symbols, and no secret.
 const SANDBOX_CLIENT_KEY: &str = "sandbox-client-key-not-a-secret0";
@@ -19,27 +19,42 @@ const SANDBOX_CLIENT_KEY: &str = "sandbox-client-key-not-a-secret0";
 /// # Errors
 /// Faults in the settings, or what keeps the gateway from starting.
 pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<()> {
-    let mut config = File { config }.load(is_sandbox)?;
-    telemetry::start(&config.log);
+    let file = File { config };
+    let mut config = file.clone().load(is_sandbox)?;
+    let logs = Logs::start(&config.log);
     actix_web::rt::System::new().block_on(async move {
         // First: a signal that nobody watches would end the process.
         let signals = Signals::watch()?;
         // Held while the gateway runs.
-        let simulator = if is_sandbox { Some(sandbox(&mut config)?) } else { None };
+        let simulator = if is_sandbox { Some(simulator()?) } else { None };
+        let url = simulator.as_ref().map(Simulator::url);
+        if let Some(url) = &url {
+            sandbox(&mut config, url);
+        }
         for warning in config.warnings(Day::of(Clock::system().now())) {
             tracing::warn!("{warning}");
         }
         let app = App::build(&config).await?;
         greet(app.addresses(), &config, simulator.as_ref());
-        app.run_until_stopped(signals).await
+        let read = move || {
+            let mut config = file.clone().load(is_sandbox)?;
+            if let Some(url) = &url {
+                sandbox(&mut config, url);
+            }
+            Ok(config)
+        };
+        app.run_until_stopped(signals, Box::new(read), logs).await
     })
 }
 
-/// Puts the simulator in the place of the upstream, and a client at the door if there is none.
-fn sandbox(config: &mut Config) -> anyhow::Result<Simulator> {
+fn simulator() -> anyhow::Result<Simulator> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let simulator = Simulator::start(Scenario::default(), listen)?;
-    config.upstream.url = simulator.url();
+    Ok(Simulator::start(Scenario::default(), listen)?)
+}
+
+/// Puts the simulator in the place of the upstream, and a client at the door if there is none.
+fn sandbox(config: &mut Config, simulator: &str) {
+    simulator.clone_into(&mut config.upstream.url);
     config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
     // Whatever the settings say: a real account's captchas have nothing to do with the simulator's.
     config.store.url = StoreUrl::Memory;
@@ -47,7 +62,6 @@ fn sandbox(config: &mut Config) -> anyhow::Result<Simulator> {
         let keys = ClientKey::parse(SANDBOX_CLIENT_KEY.as_bytes()).into_iter().collect();
         config.clients.push(Client { name: "sandbox".into(), keys, ..Client::default() });
     }
-    Ok(simulator)
 }
 
 /// Says where everything is, on the standard output; in a sandbox also how to try it.

@@ -14,13 +14,16 @@
 //! | `sources` | the file and the environment as settings, each with its place |
 //! | `values`, `secrets` | how single values, and keys from files, are read |
 //! | `reading` | one value at a time: known? readable? within its bounds? |
+//! | `live`, `reload` | the settings in force, and what a reload changes of them |
 //! | `check` | what needs more than one setting to be judged; the warnings |
 
 mod check;
 mod faults;
+mod live;
 mod prices;
 mod reading;
 mod reference;
+mod reload;
 mod secrets;
 mod sections;
 mod sources;
@@ -36,14 +39,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, Faults, Problem};
+pub use live::Live;
 pub use prices::Prices;
 pub use reference::{reference_file, settings_table};
+pub use reload::{Changes, ReadFile};
 pub use sections::{
     Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads,
     UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
-pub use table::{Accepts, Items, LIST_MAX, SETTINGS, Setting};
+pub use table::{Accepts, Applies, Items, LIST_MAX, SETTINGS, Setting};
 pub use values::StoreUrl;
 pub(crate) use values::is_client_name;
 
@@ -66,6 +71,9 @@ pub struct Config {
     pub prices: Prices,
     #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<Client>,
+    /// The files that settings name, as they were when this was read.
+    #[serde(skip)]
+    pub files: Vec<ReadFile>,
 }
 
 impl Config {

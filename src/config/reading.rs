@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use super::faults::{Faults, Problem};
+use super::reload::ReadFile;
 use super::secrets;
 use super::sources::{Found, variable};
 use super::table::{self, Accepts, Setting};
@@ -24,6 +25,8 @@ pub(super) struct Reading {
     /// The values that are right; a later source replaces an earlier one's.
     values: BTreeMap<String, Value>,
     pub faults: Faults,
+    /// The files that were named.
+    files: Vec<ReadFile>,
 }
 
 impl Reading {
@@ -33,11 +36,14 @@ impl Reading {
             places: BTreeMap::new(),
             values: BTreeMap::new(),
             faults: Faults::default(),
+            files: Vec::new(),
         }
     }
 
     pub fn take(&mut self, found: Found) {
         let Found { name, value, place } = found;
+        // Before the content is used: what is written meanwhile is a change.
+        self.note_files(&name, &value);
         let judged = match table::find(&name) {
             Some(setting) => settled(setting, &name, value).map(Some),
             None => not_a_setting(&name, &value).map(|()| None),
@@ -51,6 +57,17 @@ impl Reading {
             self.places.entry(client).or_insert_with(|| place.clone());
         }
         self.places.insert(name, place);
+    }
+
+    fn note_files(&mut self, name: &str, value: &Value) {
+        let paths = match value {
+            Value::String(path) => std::slice::from_ref(path).iter().map(Path::new).collect::<Vec<_>>(),
+            Value::Array(list) => list.iter().filter_map(Value::as_str).map(Path::new).collect(),
+            _ => Vec::new(),
+        };
+        if table::find(name).is_some_and(Setting::is_file) {
+            self.files.extend(paths.into_iter().map(|path| ReadFile::read(name, path)));
+        }
     }
 
     /// Where a setting was given, faulty or not.
@@ -92,15 +109,18 @@ impl Reading {
         }
         let clients = clients.into_values().map(Value::Table).collect();
         root.insert("client".to_owned(), Value::Array(clients));
-        root.try_into().unwrap_or_else(|_| {
+        let config: Result<Config, _> = root.try_into();
+        let files = std::mem::take(&mut self.files);
+        let Ok(config) = config else {
             // Each value went through the same types on its own, so this is a fault of ours; say so, do not run.
             let problem = Problem::Unfit {
                 found: "settings that are right alone".to_owned(),
                 expected: "them to be right together".to_owned(),
             };
             self.faults.add("settings", "", problem);
-            Config::default()
-        })
+            return Config::default();
+        };
+        Config { files, ..config }
     }
 }
 

@@ -9,12 +9,19 @@ use crate::protocol::methods::Method;
 /// The README's table.
 #[must_use]
 pub fn settings_table() -> String {
-    let mut table = String::from("| setting | default | accepts | what it is |\n| --- | --- | --- | --- |\n");
+    let mut table = String::from(
+        "| setting | default | accepts | takes effect at a | what it is |\n| --- | --- | --- | --- | --- |\n",
+    );
     for setting in SETTINGS {
         let default = setting.default_value().map_or_else(String::new, |value| format!("`{value}`"));
         let (words, doc) = (setting.accepts.words(), setting.doc);
         // Writing to a String cannot fail.
-        let _ = writeln!(table, "| `{}` | {default} | {words} | {doc} |", setting.name);
+        let _ = writeln!(
+            table,
+            "| `{}` | {default} | {words} | {} | {doc} |",
+            setting.name,
+            setting.applies().word()
+        );
     }
     table
 }
@@ -37,7 +44,13 @@ pub fn reference_file() -> String {
             let heading = if is_client { "# [[client]]" } else { &format!("[{section}]") };
             let _ = write!(file, "\n{heading}\n");
         }
-        let _ = writeln!(file, "# {}\n# Accepts {}.", setting.doc, setting.accepts.words());
+        let _ = writeln!(
+            file,
+            "# {}\n# Accepts {}. Takes effect at a {}.",
+            setting.doc,
+            setting.accepts.words(),
+            setting.applies().word()
+        );
         if setting.name == PRICE {
             file.push_str(&prices());
             continue;

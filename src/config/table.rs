@@ -15,7 +15,25 @@ pub struct Setting {
     pub accepts: Accepts,
     /// A TOML value for the reference file where there is no default.
     pub example: &'static str,
+    applies: Applies,
     pub doc: &'static str,
+}
+
+/// When a change of a setting takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    AtReload,
+    AtRestart,
+}
+
+impl Applies {
+    /// As the tables have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AtReload => "reload",
+            Self::AtRestart => "restart",
+        }
+    }
 }
 
 /// What a setting may be.
@@ -66,8 +84,14 @@ const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
 /// The row of all prices: each method's label is a setting.
 pub(super) const PRICE: &str = "prices.METHOD";
 
+/// A setting that is looked at once, at the start.
 const fn row(name: &'static str, accepts: Accepts, example: &'static str, doc: &'static str) -> Setting {
-    Setting { name, accepts, example, doc }
+    Setting { name, accepts, example, applies: Applies::AtRestart, doc }
+}
+
+/// A setting that a reload changes. What uses it asks [`Live`](super::Live) each time, or is told.
+const fn live(name: &'static str, accepts: Accepts, example: &'static str, doc: &'static str) -> Setting {
+    Setting { name, accepts, example, applies: Applies::AtReload, doc }
 }
 
 /// Every setting, in the order of the reference file.
@@ -76,32 +100,32 @@ pub const SETTINGS: &[Setting] = &[
     row("listen.clients", ADDRESS, "", "Where clients call: in.php, res.php, load.php. Port 0: any free one."),
     row("listen.admin", ADDRESS, "", "Where /metrics, /healthz and /readyz are."),
     row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
-    row("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
-    row("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
-    row("listen.drain", Accepts::Time(SEC, MIN.saturating_mul(10)), "", "How long calls under way may take to end once the gateway is told to stop; what is left is cut off."),
-    row("listen.drain_delay", Accepts::Time(Duration::ZERO, MIN), "", "How much of that time new connections are still taken, while /readyz says 503 and a load balancer looks elsewhere."),
+    live("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
+    live("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
+    live("listen.drain", Accepts::Time(SEC, MIN.saturating_mul(10)), "", "How long calls under way may take to end once the gateway is told to stop; what is left is cut off."),
+    live("listen.drain_delay", Accepts::Time(Duration::ZERO, MIN), "", "How much of that time new connections are still taken, while /readyz says 503 and a load balancer looks elsewhere."),
 
     row("upstream.url", Accepts::Text("an http or https URL without user, query and fragment"), "", "The solver service, or another capgate."),
-    row("upstream.key", Accepts::Secret("32 symbols"), r#""…""#, "The account's key. It goes to the upstream and nowhere else."),
-    row("upstream.key_file", Accepts::Text("the path of a file with 32 symbols in it"), r#""/run/secrets/upstream-key""#, "The file with the account's key, instead of `key`."),
-    row("upstream.timeout", Accepts::Time(SEC, MIN.saturating_mul(5)), "", "The longest an upstream call may take."),
-    row("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
-    row("upstream.batch_counts_as", Accepts::Text(r#""unknown", "one" or "each""#), "", "How block rule 1005 counts a look at several captchas; unknown: both readings are kept."),
-    row("upstream.balance_every", Accepts::Time(Duration::ZERO, MIN.saturating_mul(24 * 60)), "", "How often the account's balance is read for `capgate usage`, when captchas were answered since; 0s: only when clients ask for it."),
+    live("upstream.key", Accepts::Secret("32 symbols"), r#""…""#, "The account's key. It goes to the upstream and nowhere else."),
+    live("upstream.key_file", Accepts::Text("the path of a file with 32 symbols in it"), r#""/run/secrets/upstream-key""#, "The file with the account's key, instead of `key`."),
+    live("upstream.timeout", Accepts::Time(SEC, MIN.saturating_mul(5)), "", "The longest an upstream call may take."),
+    live("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
+    live("upstream.batch_counts_as", Accepts::Text(r#""unknown", "one" or "each""#), "", "How block rule 1005 counts a look at several captchas; unknown: both readings are kept."),
+    live("upstream.balance_every", Accepts::Time(Duration::ZERO, MIN.saturating_mul(24 * 60)), "", "How often the account's balance is read for `capgate usage`, when captchas were answered since; 0s: only when clients ask for it."),
 
-    row("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
-    row("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
-    row("polling.first_look_token", LOOK, "", "The same for methods that are answered with a token."),
-    row("polling.max_ids", Accepts::Count(1, 1000), "", "How many captchas one upstream call may look at; the number in use is found out and is often lower."),
-    row("polling.hold", HOLD, "", "A client's poll waits up to this long for an answer that is due and not there yet; 0s: never."),
+    live("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
+    live("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),
+    live("polling.first_look_token", LOOK, "", "The same for methods that are answered with a token."),
+    live("polling.max_ids", Accepts::Count(1, 1000), "", "How many captchas one upstream call may look at; the number in use is found out and is often lower."),
+    live("polling.hold", HOLD, "", "A client's poll waits up to this long for an answer that is due and not there yet; 0s: never."),
     row("polling.held_max", Accepts::Count(1, 1_000_000), "", "How many polls may wait at once, of all clients together; one more is answered at once."),
 
-    row("uploads.hold", HOLD, "", "An upload waits this long for its turn before ERROR_NO_SLOT_AVAILABLE."),
-    row("uploads.queue_max", Accepts::Count(1, UNBOUNDED), "", "How many uploads may wait at once, of all clients together."),
-    row("uploads.queue_bytes_max", Accepts::Count(1, UNBOUNDED), "", "How many bytes the waiting uploads may have together."),
+    live("uploads.hold", HOLD, "", "An upload waits this long for its turn before ERROR_NO_SLOT_AVAILABLE."),
+    live("uploads.queue_max", Accepts::Count(1, UNBOUNDED), "", "How many uploads may wait at once, of all clients together."),
+    live("uploads.queue_bytes_max", Accepts::Count(1, UNBOUNDED), "", "How many bytes the waiting uploads may have together."),
 
-    row("budget.mode", Accepts::Text(r#""enforce" or "observe""#), "", "observe: calls that a budget refuses go all the same, are counted and logged; for trying out, the account can be blocked."),
-    row("budget.upload_gap", Accepts::Time(Duration::ZERO, MIN), "", "The shortest time between two uploads; the service asks for 100ms."),
+    live("budget.mode", Accepts::Text(r#""enforce" or "observe""#), "", "observe: calls that a budget refuses go all the same, are counted and logged; for trying out, the account can be blocked."),
+    live("budget.upload_gap", Accepts::Time(Duration::ZERO, MIN), "", "The shortest time between two uploads; the service asks for 100ms."),
 
     row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
     row("store.usage_days", Accepts::Count(7, 36_500), "", "How many days of usage are kept for `capgate usage`; answers leave a minute after their 15 minutes."),
@@ -109,13 +133,13 @@ pub const SETTINGS: &[Setting] = &[
     row("auth.mode", Accepts::Text(r#""keys" or "open""#), "", "keys: each client has its own. open: any key is taken as one client; for a sidecar, loopback listeners only."),
 
     row("log.format", Accepts::Text(r#""pretty" or "json""#), "", "One line of text or one JSON object for each log line."),
-    row("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
+    live("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
 
-    row("cache.balance", REUSE, "", "How long one balance reply serves everybody."),
-    row("cache.stats", REUSE, "", "The same for statistics."),
-    row("cache.load", REUSE, "", "The same for the service's load."),
+    live("cache.balance", REUSE, "", "How long one balance reply serves everybody."),
+    live("cache.stats", REUSE, "", "The same for statistics."),
+    live("cache.load", REUSE, "", "The same for the service's load."),
 
-    row(PRICE, Accepts::From0UpTo(PRICE_MAX), "2.99", "USD per 1000 answers of a method, by its label, where `get2` did not tell the price; `capgate usage` estimates with it. The methods' table has the defaults."),
+    live(PRICE, Accepts::From0UpTo(PRICE_MAX), "2.99", "USD per 1000 answers of a method, by its label, where `get2` did not tell the price; `capgate usage` estimates with it. The methods' table has the defaults."),
 
     row("client.name", Accepts::Text(CLIENT_NAME), r#""team-a""#, "The client's label in metrics, logs and reports."),
     row("client.key", Accepts::Secret("a key of 32 symbols, or a list of up to two"), r#""…""#, "The client's key; two while rotating."),
@@ -186,6 +210,16 @@ fn without_number(name: &str) -> String {
 impl Setting {
     pub fn section(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// When a change takes effect. A client is made anew as a whole, so all of its settings are alike.
+    pub fn applies(&self) -> Applies {
+        if self.section() == "client" { Applies::AtReload } else { self.applies }
+    }
+
+    /// Whether it names a file, or several, whose content counts.
+    pub(super) fn is_file(&self) -> bool {
+        ["_file", "tls_cert", "tls_key"].iter().any(|end| self.name.ends_with(end))
     }
 
     /// The name within its section.

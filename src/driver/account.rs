@@ -11,7 +11,7 @@ use super::gate::{CallEnd, Gate};
 use super::readings::Readings;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
-use crate::config;
+use crate::config::Live;
 use crate::engine::admission::Ticket;
 use crate::engine::refusal::{CallKind as Asked, Ended};
 use crate::metrics::{CallOutcome, Metrics};
@@ -107,7 +107,7 @@ pub struct Account {
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
     readings: Arc<Readings>,
-    serves: config::Cache,
+    live: Live,
     replies: Cache<Question, Kept>,
     last_good: Cache<Question, Arc<str>>,
     /// When statistics were asked for in the last hour.
@@ -123,12 +123,12 @@ impl Account {
         gate: Arc<Gate>,
         metrics: Arc<Metrics>,
         readings: Arc<Readings>,
-        serves: config::Cache,
+        live: Live,
     ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
         let stats_asked = Arc::default();
-        Self { clock, gate, metrics, readings, serves, replies, last_good, stats_asked, tasks }
+        Self { clock, gate, metrics, readings, live, replies, last_good, stats_asked, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -164,13 +164,14 @@ impl Account {
             // Nobody who asked waits for the store.
             self.tasks.spawn(async move { readings.keep(&balance).await });
         }
+        let cache = &self.live.load().cache;
         let serves = match (&reply, question) {
             // Nobody was asked, so the next may try at once.
             (Err(Failure::NotNow(_)), _) => Duration::ZERO,
             (Err(_), _) => FAILURE_KEPT,
-            (Ok(_), Question::Balance) => self.serves.balance,
-            (Ok(_), Question::Stats(_)) => self.serves.stats,
-            (Ok(_), Question::Load) => self.serves.load,
+            (Ok(_), Question::Balance) => cache.balance,
+            (Ok(_), Question::Stats(_)) => cache.stats,
+            (Ok(_), Question::Load) => cache.load,
         };
         Kept { reply, serves }
     }

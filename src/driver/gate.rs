@@ -1,6 +1,6 @@
 //! Every call to the upstream goes through here: asked of admission before, settled after, timed and counted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::budgets;
 use super::keeper::Keeper;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::Limits;
 use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
@@ -29,8 +30,8 @@ pub struct Gate {
     upstream: Arc<dyn Upstream>,
     metrics: Arc<Metrics>,
     keeper: Arc<Keeper>,
-    /// Of the account's key, kept with the budgets.
-    key: String,
+    /// What tells the account's key from another, kept with the budgets.
+    key: Mutex<String>,
     admission: Mutex<Admission>,
     /// Something was settled: what was refused may go now.
     changed: Notify,
@@ -60,7 +61,8 @@ impl Gate {
         key: String,
         admission: Admission,
     ) -> Self {
-        let (admission, changed, logged) = (Mutex::new(admission), Notify::new(), Mutex::default());
+        let (key, admission) = (Mutex::new(key), Mutex::new(admission));
+        let (changed, logged) = (Notify::new(), Mutex::default());
         Self { clock, upstream, metrics, keeper, key, admission, changed, logged }
     }
 
@@ -97,13 +99,15 @@ impl Gate {
             self.settle(ticket, Ended::NotSent);
             return Err(UpstreamError::NotSent("the store is down".into()));
         }
-        // While that was being written, an answer to another call may have told us to wait.
-        if !self.with(|admission, _| admission.may_leave(&ticket)) {
+        // While that was being written, an answer to another call may have told us to wait. Under one lock: a call that
+        // was admitted with one key must not carry another.
+        let sent_at = self.clock.now();
+        let sent = self.with(|admission, _| admission.may_leave(&ticket).then(|| self.upstream.call(call)));
+        let Some(sent) = sent else {
             self.settle(ticket, Ended::NotSent);
             return Err(UpstreamError::NotSent("the upstream told us to wait".into()));
-        }
-        let sent_at = self.clock.now();
-        let reply = self.upstream.call(call).await;
+        };
+        let reply = sent.await;
         let took = self.clock.now().since(sent_at);
         let (result, end) = match reply {
             Ok(body) => {
@@ -143,8 +147,22 @@ impl Gate {
     /// # Errors
     /// When the store does not take them.
     pub async fn keep(&self) -> Result<(), StoreError> {
-        let budgets = self.with(|admission, _| budgets::save(&self.key, admission));
+        let budgets = self.with(|admission, _| budgets::save(&self.key(), admission));
         self.keeper.commit(Change::Budgets(budgets)).await
+    }
+
+    /// Takes reloaded settings over. When the key is another, calls that were admitted with the one before stay behind,
+    /// and the first call that carries the new one goes alone.
+    pub fn reload(&self, limits: Limits, key: &str, carry_key: impl FnOnce()) {
+        self.with(|admission, now| {
+            admission.set_limits(limits, now);
+            if *self.key() != *key {
+                key.clone_into(&mut self.key());
+                admission.key_changed(now);
+                carry_key();
+            }
+        });
+        self.changed.notify_waiters();
     }
 
     /// Settles a ticket whose call was never sent, or ended as told.
@@ -241,6 +259,10 @@ impl Gate {
             *logged = Some((why.label(), now));
             log(why);
         }
+    }
+
+    fn key(&self) -> MutexGuard<'_, String> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Admission, Timestamp) -> T) -> T {

@@ -9,6 +9,7 @@
 //! would come at once too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,7 +40,7 @@ pub enum Wait {
 pub(super) struct Holds {
     places: Arc<Semaphore>,
     metrics: Arc<Metrics>,
-    sleeps_from: Duration,
+    sleeps_from_ms: AtomicU64,
 }
 
 /// A held poll's place; given back however the poll ends.
@@ -58,7 +59,20 @@ impl Holds {
     /// At most `held_max` polls are held at once.
     pub fn new(held_max: usize, interval: Duration, metrics: Arc<Metrics>) -> Self {
         metrics.polls_held_limit(held_max);
-        Self { places: Arc::new(Semaphore::new(held_max)), metrics, sleeps_from: interval / SLEEP_PARTS }
+        let places = Arc::new(Semaphore::new(held_max));
+        let holds = Self { places, metrics, sleeps_from_ms: AtomicU64::default() };
+        holds.reload(interval);
+        holds
+    }
+
+    /// Follows `polling.interval`.
+    pub fn reload(&self, interval: Duration) {
+        let sleeps_from = u64::try_from((interval / SLEEP_PARTS).as_millis()).unwrap_or(u64::MAX);
+        self.sleeps_from_ms.store(sleeps_from, Ordering::Relaxed);
+    }
+
+    fn sleeps_from(&self) -> Duration {
+        Duration::from_millis(self.sleeps_from_ms.load(Ordering::Relaxed))
     }
 
     fn take(&self) -> Option<Place<'_>> {
@@ -109,7 +123,7 @@ impl Driver {
             Wait::Asked(longest) => (longest, true),
             Wait::Hold => {
                 let slept = outlook.told_open_at.map(|told_at| arrived_at.since(told_at));
-                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from))
+                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from()))
             }
         };
         let deadline = arrived_at + longest;

@@ -40,10 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clients::Client;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::engine::fair_queue::QueueLimits;
+use crate::config::{Config, Live};
 use crate::engine::limits::Limits;
-use crate::engine::timing::Timing;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::submit::{Upload, WrongCall};
@@ -76,11 +74,12 @@ pub struct Driver {
     pub account: Account,
     pub reports: Reports,
     pub pingbacks: Pingbacks,
+    readings: Arc<Readings>,
     submitter: Submitter,
     tasks: Tasks,
     metrics: Arc<Metrics>,
     holds: Holds,
-    upload_hold: std::time::Duration,
+    live: Live,
     /// The end has been announced: polls are no longer held.
     stopping: CancellationToken,
 }
@@ -124,13 +123,8 @@ impl Driver {
             admission,
         ));
         let answers = Arc::new(Answers::new(clock));
-        let timing = Timing {
-            interval: config.polling.interval,
-            first_look: config.polling.first_look,
-            first_look_token: config.polling.first_look_token,
-            max_ids: config.polling.max_ids,
-        };
         let holds = Holds::new(config.polling.held_max, config.polling.interval, Arc::clone(&metrics));
+        let live = Live::new(config.clone());
         let tasks = Tasks::new(clock);
         let last = recovered.reading.take();
         let readings =
@@ -141,7 +135,7 @@ impl Driver {
             Arc::clone(&gate),
             Arc::clone(&metrics),
             Arc::clone(&readings),
-            config.cache.clone(),
+            live.clone(),
         );
         let poller = Arc::new(Poller::new(
             clock,
@@ -150,7 +144,7 @@ impl Driver {
             Arc::clone(&keeper),
             Arc::clone(&answers),
             Arc::clone(&metrics),
-            timing,
+            live.clone(),
         ));
         let repeats = Repeats::new(clock);
         let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller, &repeats);
@@ -163,13 +157,9 @@ impl Driver {
             poller: Arc::clone(&poller),
             metrics: Arc::clone(&metrics),
         };
-        let limits = QueueLimits { items: config.uploads.queue_max, bytes: config.uploads.queue_bytes_max };
         tasks.spawn_endless(Arc::clone(&poller).run());
         tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
-        let balance_every = config.upstream.balance_every;
-        if !balance_every.is_zero() {
-            tasks.spawn_endless(readings::take(clock, account.clone(), readings, balance_every));
-        }
+        tasks.spawn_endless(readings::take(clock, account.clone(), Arc::clone(&readings), live.clone()));
         tasks.spawn_endless(recovery::mend(clock, Arc::clone(&gate), Arc::clone(&keeper)));
         Ok(Self {
             clock,
@@ -182,8 +172,9 @@ impl Driver {
                 metrics: Arc::clone(&metrics),
                 tasks: tasks.clone(),
             },
+            readings,
             pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
-            submitter: Submitter::start(sender, repeats, limits),
+            submitter: Submitter::start(sender, repeats, &live),
             tasks,
             gate,
             keeper,
@@ -191,9 +182,26 @@ impl Driver {
             poller,
             metrics,
             holds,
-            upload_hold: config.uploads.hold,
+            live,
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Takes reloaded settings over. `carry_key` has the upstream's calls carry the key that is in them; it is called
+    /// where no call can slip in between.
+    pub async fn reload(&self, config: Config, carry_key: impl FnOnce()) {
+        let (key, limits) = (budgets::fingerprint(&config), budgets::limits(&config));
+        self.gate.reload(limits, &key, carry_key);
+        self.readings.set_account(key).await;
+        self.poller.reload(&config);
+        self.holds.reload(config.polling.interval);
+        self.live.replace(config);
     }
 
     /// The end is near: polls that are held are answered at once, and none is held any more. Uploads still get their
@@ -267,7 +275,7 @@ impl Driver {
         } else if client.check_rate().is_err() {
             Err(Refusal::TooFast)
         } else {
-            let deadline = arrived_at + self.upload_hold;
+            let deadline = arrived_at + self.live.load().uploads.hold;
             self.submitter
                 .submit(
                     Arc::clone(&client.name),

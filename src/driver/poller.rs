@@ -13,6 +13,7 @@ use super::keeper::Keeper;
 use super::looked;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
+use crate::config::{self, Config, Live};
 use crate::engine::captcha::LIFETIME;
 use crate::engine::polling::{Effect, LookCall, Looked, Polling};
 use crate::engine::refusal::CallKind as Asked;
@@ -39,7 +40,7 @@ pub struct Poller {
     keeper: Arc<Keeper>,
     answers: Arc<Answers>,
     metrics: Arc<Metrics>,
-    timing: Timing,
+    live: Live,
     polling: Mutex<Polling>,
     in_flight: AtomicUsize,
     /// Something came due sooner, or a look came back.
@@ -55,11 +56,21 @@ impl Poller {
         keeper: Arc<Keeper>,
         answers: Arc<Answers>,
         metrics: Arc<Metrics>,
-        timing: Timing,
+        live: Live,
     ) -> Self {
         let (polling, in_flight, changed) =
-            (Mutex::new(Polling::new(timing)), AtomicUsize::new(0), Notify::new());
-        Self { clock, tasks, gate, keeper, answers, metrics, timing, polling, in_flight, changed }
+            (Mutex::new(Polling::new(timing(&live.load()))), AtomicUsize::new(0), Notify::new());
+        Self { clock, tasks, gate, keeper, answers, metrics, live, polling, in_flight, changed }
+    }
+
+    /// Looks that are not planned yet follow these settings.
+    pub fn reload(&self, config: &Config) {
+        self.with(|polling| polling.set_timing(timing(config)));
+        self.changed.notify_one();
+    }
+
+    fn interval(&self) -> Duration {
+        self.live.load().polling.interval
     }
 
     /// The upstream accepted a captcha; the gate knows of it since its upload was settled.
@@ -130,7 +141,7 @@ impl Poller {
                 self.gate.log_wait(&refusal);
                 // To ask admission again costs nothing, and the wait may end before its time.
                 let now = self.clock.now();
-                let again = refusal.until.min(now + self.timing.interval);
+                let again = refusal.until.min(now + self.interval());
                 self.with(|polling| polling.postpone(&call, again, now));
                 return;
             }
@@ -145,11 +156,11 @@ impl Poller {
             let now = poller.clock.now();
             let (effects, closed) = match looked {
                 Err(UpstreamError::NotSent(_)) => {
-                    poller.with(|polling| polling.postpone(&call, now + poller.timing.interval, now));
+                    poller.with(|polling| polling.postpone(&call, now + poller.interval(), now));
                     (Vec::new(), 0)
                 }
                 looked => {
-                    let gap = poller.gate.look_gap(poller.timing.interval);
+                    let gap = poller.gate.look_gap(poller.interval());
                     let looked = looked.unwrap_or(Looked::Failed);
                     poller.note_unsolved(&call, &looked, sent_at);
                     let (effects, before, after) =
@@ -213,7 +224,7 @@ impl Poller {
     fn tell(&self, id: CaptchaId, solution: Solution, now: Timestamp) {
         let (is_failed, price) = (solution.answer.is_failed(), solution.price.clone());
         let Some(told) = self.answers.solve(id, solution) else { return };
-        let could_be_seen = told.uploaded_at + self.timing.earliest_look(told.method);
+        let could_be_seen = told.uploaded_at + timing(&self.live.load()).earliest_look(told.method);
         self.metrics.answered(&told.owner, now.since(told.looked_at.unwrap_or(could_be_seen)));
         if let Some(price) = price {
             self.metrics.cost(&told.owner, told.method, &price);
@@ -279,6 +290,11 @@ impl Poller {
     fn with<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {
         act(&mut self.polling.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn timing(config: &Config) -> Timing {
+    let config::Polling { interval, first_look, first_look_token, max_ids, .. } = config.polling;
+    Timing { interval, first_look, first_look_token, max_ids }
 }
 
 /// One of the looks that may be under way at once; given back however the look ends.

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::account::{Account, Question};
 use super::keeper::Keeper;
 use crate::clock::{Clock, Timestamp};
+use crate::config::Live;
 use crate::store::{Change, Reading, UsageTable};
 
 /// The first reading comes this soon after the start, for what is spent before it is compared with nothing.
@@ -23,14 +24,19 @@ pub struct Readings {
     clock: Clock,
     keeper: Arc<Keeper>,
     /// What tells the account's key from another.
-    account: String,
+    account: Mutex<String>,
     last: Mutex<Option<Reading>>,
 }
 
 impl Readings {
     #[must_use]
     pub fn new(clock: Clock, keeper: Arc<Keeper>, account: String, last: Option<Reading>) -> Self {
-        Self { clock, keeper, account, last: Mutex::new(last) }
+        Self { clock, keeper, account: Mutex::new(account), last: Mutex::new(last) }
+    }
+
+    /// Another key may be another account's.
+    pub async fn set_account(&self, account: String) {
+        *self.account.lock().await = account;
     }
 
     /// Keeps a balance as the upstream wrote it. One that comes while another is being kept is passed over.
@@ -39,7 +45,8 @@ impl Readings {
             return;
         };
         let Some(usage) = self.usage(last.as_ref()).await else { return };
-        let reading = Reading::after(last.as_ref(), self.clock.now(), &self.account, balance, &usage);
+        let account = self.account.lock().await.clone();
+        let reading = Reading::after(last.as_ref(), self.clock.now(), &account, balance, &usage);
         // Only what is kept is gone on from. A failure is logged and counted where it is met.
         if let Some(reading) = reading
             && self.keeper.commit(Change::Balance(reading.clone())).await.is_ok()
@@ -68,14 +75,24 @@ impl Readings {
     }
 }
 
-/// Asks for the balance, for ever.
-pub(super) async fn take(clock: Clock, account: Account, readings: Arc<Readings>, every: Duration) {
-    clock.sleep(FIRST_AFTER.min(every)).await;
+/// Asks for the balance, for ever, as often as `upstream.balance_every` says.
+pub(super) async fn take(clock: Clock, account: Account, readings: Arc<Readings>, live: Live) {
+    let mut changes = live.changes();
+    let (mut longest, mut asked_at) = (FIRST_AFTER, clock.now());
     loop {
-        if readings.is_outdated().await {
-            // A call that may not go now, or fails, is logged and counted where it is made; the next one tells as much.
-            let _ = account.ask(Question::Balance).await;
+        let every = live.load().upstream.balance_every;
+        let next = if every.is_zero() { Timestamp::NEVER } else { asked_at + every.min(longest) };
+        tokio::select! {
+            biased;
+            _ = changes.changed() => {}
+            () = clock.sleep_until(next) => {
+                if readings.is_outdated().await {
+                    // A call that may not go now, or fails, is logged and counted where it is made; the next one tells
+                    // as much.
+                    let _ = account.ask(Question::Balance).await;
+                }
+                (longest, asked_at) = (Duration::MAX, clock.now());
+            }
         }
-        clock.sleep(every).await;
     }
 }

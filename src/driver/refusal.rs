@@ -29,6 +29,8 @@ pub enum Refusal {
     Unreachable,
     /// The client uploads faster than its `rate`.
     TooFast,
+    /// A reload has removed the client while it waited.
+    ClientRemoved,
     /// The client closed its connection while it waited; nobody reads this.
     HungUp,
     /// Sent, and no reply that could be read: it may have been taken.
@@ -53,6 +55,7 @@ impl Refusal {
             Self::KeysFull => "keys_full",
             Self::Unreachable => "unreachable",
             Self::TooFast => "rate",
+            Self::ClientRemoved => "client_removed",
             Self::HungUp => "hung_up",
             Self::Unknown => "unknown",
             Self::StoreDown | Self::NotKeptYet => "store_down",
@@ -62,7 +65,7 @@ impl Refusal {
 
     pub(super) fn outcome(&self) -> UploadOutcome {
         match self {
-            Self::Wrong(_) => UploadOutcome::RefusedHere,
+            Self::Wrong(_) | Self::ClientRemoved => UploadOutcome::RefusedHere,
             Self::Upstream { .. } => UploadOutcome::RefusedUpstream,
             Self::Denied(_) => UploadOutcome::Denied,
             Self::NotNow(_)

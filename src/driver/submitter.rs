@@ -1,14 +1,16 @@
 //! Carries uploads out: one task owns the fair queue and gives turns; each upload is then a task of its own
 //! (`sending`), so that a client that hangs up loses nothing that was paid for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
 use super::repeats::{Attempt, Begun, HungUp, Parcel, Repeats};
 use super::sending::Sender;
 use crate::clock::{Clock, Timestamp};
+use crate::config::{AuthMode, Config, Live, Uploads};
 use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
 use crate::engine::refusal::{self, CallKind as Asked, Why};
 use crate::protocol::repeat::Repeat;
@@ -52,17 +54,17 @@ pub struct Submitter {
 impl Submitter {
     /// Starts the task that owns the queue.
     #[must_use]
-    pub fn start(sender: Sender, repeats: Repeats, limits: QueueLimits) -> Self {
+    pub fn start(sender: Sender, repeats: Repeats, live: &Live) -> Self {
         let (tasks, clock) = (sender.tasks.clone(), sender.clock);
-        sender.metrics.uploads_waiting_limit(limits.items);
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue = Queue {
             sender: Arc::new(sender),
-            waiting: FairQueue::new(limits),
+            waiting: FairQueue::new(QueueLimits::default()),
             refusal: None,
             inbox: inbox.downgrade(),
+            clients: None,
         };
-        tasks.spawn_endless(queue.run(handed_over));
+        tasks.spawn_endless(queue.run(handed_over, live.changes()));
         Self { inbox, repeats, clock }
     }
 
@@ -114,12 +116,19 @@ struct Queue {
     refusal: Option<refusal::Refusal>,
     /// For uploads that come back to wait again; weak, so that the task ends with the last [`Submitter`].
     inbox: mpsc::WeakSender<Item<Waiting>>,
+    /// Those that may wait; none: whoever gets here.
+    clients: Option<HashSet<String>>,
 }
 
 impl Queue {
-    async fn run(mut self, mut handed_over: mpsc::Receiver<Item<Waiting>>) {
+    async fn run(
+        mut self,
+        mut handed_over: mpsc::Receiver<Item<Waiting>>,
+        mut settings: watch::Receiver<Arc<Config>>,
+    ) {
         let tools = Arc::clone(&self.sender);
         let mut is_open = true;
+        self.follow(&settings.borrow_and_update().clone());
         while is_open || !self.waiting.is_empty() {
             let gate_changed = tools.gate.changed();
             self.end_waits(tools.clock.now());
@@ -132,13 +141,41 @@ impl Queue {
                     Some(item) => self.push(item),
                     None => is_open = false,
                 },
+                Ok(()) = settings.changed() => self.follow(&settings.borrow_and_update().clone()),
                 () = gate_changed, if !self.waiting.is_empty() => {}
                 () = tools.clock.sleep_until(next) => {}
             }
         }
     }
 
+    /// Takes settings over. Uploads of clients that are gone are not bought any more.
+    fn follow(&mut self, config: &Config) {
+        let Uploads { queue_max: items, queue_bytes_max: bytes, .. } = config.uploads;
+        self.waiting.set_limits(QueueLimits { items, bytes });
+        self.sender.metrics.uploads_waiting_limit(items);
+        let names = || config.clients.iter().map(|client| client.name.clone()).collect();
+        self.clients = (config.auth.mode == AuthMode::Keys).then(names);
+        let gone: Vec<_> = self
+            .waiting
+            .clients()
+            .map(|(name, _)| Arc::clone(name))
+            .filter(|name| !self.may_wait(name))
+            .collect();
+        for name in gone {
+            while let Some((_, item)) = self.waiting.remove_of(&name) {
+                item.value.refuse(Refusal::ClientRemoved);
+            }
+        }
+    }
+
+    fn may_wait(&self, client: &str) -> bool {
+        self.clients.as_ref().is_none_or(|clients| clients.contains(client))
+    }
+
     fn push(&mut self, item: Item<Waiting>) {
+        if !self.may_wait(&item.client) {
+            return item.value.refuse(Refusal::ClientRemoved);
+        }
         if let Err(full) = self.waiting.push(item) {
             full.item.value.refuse(Refusal::QueueFull(full.limit));
         }

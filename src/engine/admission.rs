@@ -201,10 +201,11 @@ impl Admission {
         Ok(Ticket { id, call, key_number, observed })
     }
 
-    /// Whether an admitted call may still leave: not when an answer to another call has made us wait since. It is to be
-    /// settled as `NotSent` then.
+    /// Whether an admitted call may still leave: not when an answer to another call has made us wait since, nor when
+    /// calls carry another key by now. It is to be settled as `NotSent` then.
     pub fn may_leave(&self, ticket: &Ticket) -> bool {
-        !self.state.waits.overtakes(ticket.id, ticket.call)
+        ticket.key_number == self.state.waits.key_number()
+            && !self.state.waits.overtakes(ticket.id, ticket.call)
     }
 
     fn rules_refuse(&self, call: CallKind, now: Timestamp) -> Option<Refusal> {

@@ -46,7 +46,7 @@ pub struct Item<T, C = Arc<str>> {
 }
 
 /// How much may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimits {
     pub items: usize,
     pub bytes: u64,
@@ -200,6 +200,13 @@ impl<T, C: Ord + Clone> FairQueue<T, C> {
     /// Takes an item out of its turn, because its client hung up; it has cost nothing.
     pub fn remove(&mut self, key: ItemKey) -> Option<Item<T, C>> {
         self.take(key)
+    }
+
+    /// Takes an item of a client that may wait no longer; to be repeated until there is none.
+    pub fn remove_of(&mut self, client: &C) -> Option<(ItemKey, Item<T, C>)> {
+        let (_, key) = self.lanes.get(client)?.order.first()?;
+        let key = *key;
+        Some((key, self.take(key)?))
     }
 
     /// Takes the item with the earliest deadline, if that has passed; to be repeated until there is none.

@@ -67,6 +67,12 @@ impl Polling {
         }
     }
 
+    /// Takes new settings over; a look that is due already keeps its moment.
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.timing = timing;
+        self.batch_size = self.batch_size.min(timing.max_ids);
+    }
+
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
     /// for a captcha that was recovered.
     pub fn open(&mut self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp, looked_at: Option<Timestamp>) {

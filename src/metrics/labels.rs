@@ -108,3 +108,25 @@ impl CallOutcome {
         }
     }
 }
+
+/// How a reload of the settings ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReloadOutcome {
+    Applied,
+    /// Nothing that a reload may change was another.
+    Unchanged,
+    /// The settings had faults; nothing was changed.
+    Faulty,
+}
+
+impl ReloadOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Faulty];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Faulty => "faulty",
+        }
+    }
+}

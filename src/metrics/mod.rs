@@ -17,7 +17,7 @@ use client_labels::ClientLabels;
 
 pub use catalogue::Row;
 pub use client_labels::{CLIENTS_MAX, OTHER};
-pub use labels::{CallOutcome, CaptchaOutcome, PollOutcome, UploadOutcome};
+pub use labels::{CallOutcome, CaptchaOutcome, PollOutcome, ReloadOutcome, UploadOutcome};
 
 /// Solve times run from a second to five minutes (protocol.md 3.5: workers have 90 s, or 300 s).
 const SOLVE_SECONDS: &[f64] =
@@ -99,6 +99,12 @@ catalogue! {
     store_up: IntGauge[];
     /// Changes that the store could not keep.
     store_failures_total: IntCounter[];
+    /// Times that the settings were read again, by outcome: `applied`, `unchanged`, or `faulty`, which changes nothing.
+    config_reloads_total: IntCounterVec["outcome"];
+    /// 1 while the settings in force are the last that were read; 0 when those had a fault.
+    config_last_reload_successful: IntGauge[];
+    /// When the settings in force were read, in seconds since 1970.
+    config_last_reload_success_timestamp_seconds: Gauge[];
     /// 1, labelled with the version that is running.
     build_info: IntGaugeVec["version"];
 }
@@ -298,6 +304,28 @@ impl Metrics {
 
     pub fn reported(&self, client: &str, verdict: &'static str, outcome: &'static str) {
         self.catalogue.reports_total.with_label_values(&[self.clients.of(client), verdict, outcome]).inc();
+    }
+
+    /// The settings were read at the start.
+    pub fn settings_read(&self, now: Timestamp) {
+        for outcome in ReloadOutcome::ALL {
+            self.catalogue.config_reloads_total.with_label_values(&[outcome.label()]).inc_by(0);
+        }
+        self.show_settings_read(now);
+    }
+
+    /// The settings were read again.
+    pub fn reloaded(&self, outcome: ReloadOutcome, now: Timestamp) {
+        self.catalogue.config_reloads_total.with_label_values(&[outcome.label()]).inc();
+        match outcome {
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged => self.show_settings_read(now),
+            ReloadOutcome::Faulty => self.catalogue.config_last_reload_successful.set(0),
+        }
+    }
+
+    fn show_settings_read(&self, now: Timestamp) {
+        self.catalogue.config_last_reload_successful.set(1);
+        self.catalogue.config_last_reload_success_timestamp_seconds.set(seconds(now));
     }
 
     pub fn store_is_up(&self, is_up: bool) {

@@ -28,7 +28,7 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let keys = call.headers().get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
     let upload = IdempotencyKey::parse(&client.name, keys)
         .and_then(|idempotency_key| Ok(Upload::check(form)?.named(idempotency_key)));
-    match server.driver.submit_while(client, upload, hung_up(&call)).await {
+    match server.driver.submit_while(&client, upload, hung_up(&call)).await {
         Ok(id) => respond.accepted(id),
         Err(refusal) => respond.refused(refusal),
     }

@@ -44,16 +44,16 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
         }
         Ok(ResCall::Get { id, with_price, wait }) => {
             let wait = wait.map_or(Wait::Hold, Wait::Asked);
-            let found = driver.wait_for(client, id, with_price, wait, &hung_up(&call)).await;
+            let found = driver.wait_for(&client, id, with_price, wait, &hung_up(&call)).await;
             client.polls.count(outcome(&found));
             respond.found(&found, with_price)
         }
         Ok(ResCall::GetMany { ids, wait }) => {
             if let Some(longest) = wait {
                 let known: Vec<_> = ids.iter().copied().filter_map(Result::ok).collect();
-                driver.wait_for_any(client, &known, longest, &hung_up(&call)).await;
+                driver.wait_for_any(&client, &known, longest, &hung_up(&call)).await;
             }
-            let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, client, id)).collect();
+            let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, &client, id)).collect();
             respond.batch(&pieces)
         }
         Ok(ResCall::Report { id, verdict }) => match driver.reports.report(&client.name, id, verdict).await {

@@ -108,6 +108,7 @@ impl Respond {
                 "{KEYS_MAX} uploads of the last 15 minutes have an {IDEMPOTENCY_KEY}; without one it may go"
             )),
             Refusal::TooFast => no_slot("the client uploads faster than its rate".into()),
+            Refusal::ClientRemoved => Told::new(ErrorCode::KeyDoesNotExist, "the client was removed from the settings"),
             Refusal::HungUp => no_slot("the client closed its connection while the upload waited".into()),
             Refusal::Unknown => no_slot("the upstream's reply was lost; the upload is not sent again".into()),
             Refusal::StoreDown => no_slot(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::rt::Runtime;
 use actix_web::rt::time::timeout;
+use arc_swap::ArcSwap;
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::{Client, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
@@ -47,12 +48,36 @@ pub enum SetupError {
     Thread(#[from] std::io::Error),
 }
 
-type Handover = (Call, oneshot::Sender<Result<Bytes, UpstreamError>>);
+/// What the thread is handed.
+enum Handover {
+    Call(Call, UpstreamKey, oneshot::Sender<Result<Bytes, UpstreamError>>),
+    /// Calls that come later go out with these.
+    Ways(Ways),
+}
+
+/// How calls go out, as the settings say.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    url: String,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    timeout: Duration,
+}
+
+impl Ways {
+    /// # Errors
+    /// [`SetupError`] when the private CA cannot be read.
+    pub fn new(settings: &UpstreamSettings) -> Result<Self, SetupError> {
+        let tls = Arc::new(tls_config(settings)?);
+        let tls = settings.url.starts_with("https:").then_some(tls);
+        Ok(Self { url: address(&settings.url), tls, timeout: settings.timeout })
+    }
+}
 
 /// Calls the upstream over HTTP or HTTPS with pooled connections.
 #[derive(Clone, Debug)]
 pub struct HttpUpstream {
-    calls: mpsc::Sender<Handover>,
+    handovers: mpsc::Sender<Handover>,
+    key: Arc<ArcSwap<UpstreamKey>>,
 }
 
 impl HttpUpstream {
@@ -61,10 +86,8 @@ impl HttpUpstream {
     /// # Errors
     /// [`SetupError`] when the private CA cannot be read or the thread cannot start.
     pub fn start(settings: &UpstreamSettings, key: UpstreamKey) -> Result<Self, SetupError> {
-        let tls = Arc::new(tls_config(settings)?);
-        let tls = settings.url.starts_with("https:").then_some(tls);
-        let (calls, inbox) = mpsc::channel(HANDOVERS_MAX);
-        let (url, deadline) = (address(&settings.url), settings.timeout);
+        let ways = Ways::new(settings)?;
+        let (handovers, inbox) = mpsc::channel(HANDOVERS_MAX);
         let (tell, started) = std::sync::mpsc::channel();
         std::thread::Builder::new().name("upstream".into()).spawn(move || {
             let runtime = match Runtime::new() {
@@ -73,32 +96,36 @@ impl HttpUpstream {
             };
             // Who starts us waits for this; it cannot have gone.
             let _ = tell.send(Ok(()));
-            runtime.block_on(async move {
-                let caller = Caller {
-                    uploads: client(tls.as_ref(), deadline, KEEP_ALIVE_UPLOADS),
-                    looks: client(tls.as_ref(), deadline, KEEP_ALIVE),
-                    url,
-                    key,
-                    timeout: deadline,
-                };
-                take_calls(caller, inbox).await;
-            });
+            runtime.block_on(async move { take_calls(Caller::new(ways), inbox).await });
         })?;
         started.recv().map_err(std::io::Error::other)??;
-        Ok(Self { calls })
+        Ok(Self { handovers, key: Arc::new(ArcSwap::from_pointee(key)) })
+    }
+
+    /// Calls that are made from now on carry this key.
+    pub fn set_key(&self, key: UpstreamKey) {
+        self.key.store(Arc::new(key));
+    }
+
+    /// Calls that are made from now on go out these ways; those under way end as they began.
+    pub async fn reload(&self, ways: Ways) {
+        // The thread lives for as long as this does; were it gone, the next call would tell.
+        let _ = self.handovers.send(Handover::Ways(ways)).await;
     }
 }
 
 impl Upstream for HttpUpstream {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Bytes, UpstreamError>> {
-        let calls = self.calls.clone();
+        let handovers = self.handovers.clone();
+        // At once, and not when it is first polled: whoever makes the call knows which key is in force now.
+        let key = UpstreamKey::clone(&self.key.load());
         Box::pin(async move {
             let (sender, reply) = oneshot::channel();
             let gone = |sent: bool| {
                 let text = "the thread for upstream calls has ended".to_owned();
                 if sent { UpstreamError::Lost(text) } else { UpstreamError::NotSent(text) }
             };
-            calls.send((call, sender)).await.map_err(|_| gone(false))?;
+            handovers.send(Handover::Call(call, key, sender)).await.map_err(|_| gone(false))?;
             reply.await.map_err(|_| gone(true))?
         })
     }
@@ -139,18 +166,24 @@ struct Caller {
     uploads: Client,
     looks: Client,
     url: String,
-    key: UpstreamKey,
     /// For the whole call; the client's own time-out ends with the head of the reply.
     timeout: Duration,
 }
 
 async fn take_calls(caller: Caller, mut inbox: mpsc::Receiver<Handover>) {
-    let caller = Rc::new(caller);
-    while let Some((call, reply)) = inbox.recv().await {
+    let mut caller = Rc::new(caller);
+    while let Some(handover) = inbox.recv().await {
+        let (call, key, reply) = match handover {
+            Handover::Call(call, key, reply) => (call, key, reply),
+            Handover::Ways(ways) => {
+                caller = Rc::new(Caller::new(ways));
+                continue;
+            }
+        };
         let caller = Rc::clone(&caller);
         actix_web::rt::spawn(async move {
             // Nobody waits any more when the driver was stopped; the reply has nowhere to go then.
-            let whole = timeout(caller.timeout, caller.send(&call)).await;
+            let whole = timeout(caller.timeout, caller.send(&call, &key)).await;
             let _ = reply
                 .send(whole.unwrap_or_else(|_| Err(UpstreamError::Lost("no whole reply in time".into()))));
         });
@@ -158,14 +191,21 @@ async fn take_calls(caller: Caller, mut inbox: mpsc::Receiver<Handover>) {
 }
 
 impl Caller {
-    async fn send(&self, call: &Call) -> Result<Bytes, UpstreamError> {
+    fn new(ways: Ways) -> Self {
+        let Ways { url, tls, timeout } = ways;
+        let [uploads, looks] =
+            [KEEP_ALIVE_UPLOADS, KEEP_ALIVE].map(|keep_alive| client(tls.as_ref(), timeout, keep_alive));
+        Self { uploads, looks, url, timeout }
+    }
+
+    async fn send(&self, call: &Call, key: &UpstreamKey) -> Result<Bytes, UpstreamError> {
         let page = format!("{}/{}", self.url, call.page());
         let sent = if let Call::Submit(upload) = call {
             let boundary = format!("capgate-{}", hex(&rand::random::<[u8; 16]>()));
-            let (content_type, body) = upload.encode(&self.key, &boundary);
+            let (content_type, body) = upload.encode(key, &boundary);
             self.uploads.post(page).insert_header((CONTENT_TYPE, content_type)).send_body(body).await
         } else {
-            let query = call.query(&self.key);
+            let query = call.query(key);
             let query = String::from_utf8_lossy(&query);
             let page = if query.is_empty() { page } else { format!("{page}?{query}") };
             self.looks.get(page).send().await
@@ -175,7 +215,7 @@ impl Caller {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
         let body = read_body(&mut reply).await?;
-        if contains(&body, self.key.expose().as_bytes()) {
+        if contains(&body, key.expose().as_bytes()) {
             tracing::error!(
                 call = call.kind().label(),
                 "the upstream's reply shows the account's key; it is dropped"

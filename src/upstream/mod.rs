@@ -15,7 +15,7 @@ use crate::protocol::ids::{CaptchaId, UpstreamKey};
 use crate::protocol::poll::Verdict;
 use crate::protocol::submit::{Upload, urlencoded};
 
-pub use http::HttpUpstream;
+pub use http::{HttpUpstream, Ways};
 
 /// One call to the upstream.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clients",   &["config", "engine", "metrics", "protocol"]),
     ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "store", "upstream"]),
     ("server",    &["clients", "driver", "engine", "metrics", "protocol"]),
-    ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "server", "store", "upstream"]),
+    ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "server", "store", "telemetry", "upstream"]),
     ("cli",       &["app", "clock", "config", "engine", "protocol", "simulator", "store", "telemetry"]),
 ];
 

@@ -141,9 +141,9 @@ fn the_reference_file_holds_every_setting_at_its_default() {
 }
 
 #[test]
-fn the_settings_table_has_a_line_for_each_setting_in_four_columns() {
+fn the_settings_table_has_a_line_for_each_setting_in_five_columns() {
     let table = settings_table();
     assert_eq!(table.lines().count(), SETTINGS.len() + 2);
-    assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
+    assert!(table.lines().all(|line| line.matches('|').count() == 6), "{table}");
     assert!(table.contains("| `polling.interval` | `\"5s\"` |"), "{table}");
 }

@@ -99,6 +99,22 @@ fn an_admitted_call_stays_when_a_wait_began_before_it_left_and_a_probe_leaves() 
 }
 
 #[test]
+fn a_call_admitted_with_one_key_does_not_leave_with_another_and_the_first_with_that_goes_alone() {
+    let mut admission = fresh();
+    upload(&mut admission, Ended::Accepted, at(0));
+    let [one, two] = [1, 2].map(|n| admission.admit(CallKind::Upload, at(n * SECOND)).unwrap());
+    admission.key_changed(at(2 * SECOND));
+    assert!(!admission.may_leave(&one) && !admission.may_leave(&two));
+    for ticket in [one, two] {
+        assert_eq!(refused(&mut admission, LOOK, at(2 * SECOND)).0, Why::KeyUnconfirmed);
+        admission.settle(ticket, Ended::NotSent, at(2 * SECOND));
+    }
+    let first = admission.admit(LOOK, at(2 * SECOND)).unwrap();
+    assert!(admission.may_leave(&first));
+    assert_eq!(refused(&mut admission, LOOK, at(2 * SECOND)).0, Why::KeyUnconfirmed);
+}
+
+#[test]
 fn without_money_uploads_are_refused_from_memory_and_one_probe_goes_each_minute() {
     let mut admission = fresh();
     upload(&mut admission, code(ErrorCode::ZeroBalance), at(0));

@@ -74,7 +74,7 @@ impl Gateway {
     async fn upload(&self) {
         let client = self.clients.find(Some(client_key(1).as_bytes())).expect("a client");
         let form = Form::decode("textcaptcha=2+and+2", &Bytes::new()).expect("a form");
-        self.driver.submit(client, Upload::check(form)).await.expect("it is accepted");
+        self.driver.submit(&client, Upload::check(form)).await.expect("it is accepted");
     }
 
     /// Just after so much of the clock.

@@ -1,6 +1,6 @@
 //! https on either side, with nothing but a private CA: clients that insist on it, and an upstream.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Stream
 
 use crate::support::{Recorder, Reply, Say, TestGateway, client_key, expected, read_reply, run};
 
-fn certificates(folder: &Path) {
+pub(super) fn certificates(folder: &Path) {
     let arguments = ["cert", "--host", "localhost", "127.0.0.1", "gw.internal.example", "--out", "."];
     let made = run(folder, &arguments, &[]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn connect(
-    gateway: &TestGateway,
+pub(super) fn connect(
+    address: SocketAddr,
     name: &str,
     roots: RootCertStore,
 ) -> StreamOwned<ClientConnection, TcpStream> {
@@ -31,10 +31,10 @@ fn connect(
         .with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).expect("a name or an address");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-    StreamOwned::new(connection, TcpStream::connect(gateway.tls()).expect("it listens"))
+    StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"))
 }
 
-fn private_ca(folder: &Path) -> RootCertStore {
+pub(super) fn private_ca(folder: &Path) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(folder.join("ca.pem")).expect("ca.pem is there") {
         roots.add(certificate.expect("a certificate")).expect("a CA");
@@ -49,7 +49,7 @@ fn a_client_that_trusts_the_private_ca_works_over_https() {
     let gateway = TestGateway::builder().tls(folder.path()).start();
     let key = client_key(1);
     let call = |name: &str, target: &str| -> Reply {
-        let mut stream = connect(&gateway, name, private_ca(folder.path()));
+        let mut stream = connect(gateway.tls(), name, private_ca(folder.path()));
         let call = format!("GET {target} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
         stream.write_all(call.as_bytes()).expect("the certificate is trusted");
         read_reply(&mut stream)
@@ -73,9 +73,9 @@ fn a_client_that_does_not_know_the_ca_or_calls_by_another_name_is_not_served() {
     let folder = tempfile::tempdir().expect("a folder");
     certificates(folder.path());
     let gateway = TestGateway::builder().tls(folder.path()).start();
-    let mut stranger = connect(&gateway, "localhost", RootCertStore::empty());
+    let mut stranger = connect(gateway.tls(), "localhost", RootCertStore::empty());
     assert!(stranger.write_all(b"GET /load.php HTTP/1.1\r\n\r\n").is_err());
-    let mut other_name = connect(&gateway, "evil.example", private_ca(folder.path()));
+    let mut other_name = connect(gateway.tls(), "evil.example", private_ca(folder.path()));
     assert!(other_name.write_all(b"GET /load.php HTTP/1.1\r\n\r\n").is_err());
 }
 

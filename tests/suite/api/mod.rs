@@ -18,6 +18,7 @@ mod multipart_bodies;
 mod ownership;
 mod policy;
 mod refusals;
+mod reload;
 mod sandbox;
 mod upload_faults;
 mod upstream_faults;

@@ -231,16 +231,16 @@ async fn an_id_of_15_minutes_ago_is_refused_without_an_upstream_call() {
     let clients = Clients::new(&config, &metrics);
     let client = clients.find(Some(client_key(1).as_bytes())).expect("a client");
     let form = Form::decode("textcaptcha=2+and+2", &Bytes::new()).expect("a form");
-    let id = driver.submit(client, Upload::check(form)).await.expect("it is accepted");
+    let id = driver.submit(&client, Upload::check(form)).await.expect("it is accepted");
     let uploaded_at = clock.now();
 
     clock.sleep_until(uploaded_at + Duration::from_millis(15 * 60_000 - 1)).await;
-    assert!(matches!(driver.find(client, id, false), Found::Solved(_)), "the last moment");
+    assert!(matches!(driver.find(&client, id, false), Found::Solved(_)), "the last moment");
     let sent = upstream.0.load(Ordering::Relaxed);
     clock.sleep_until(uploaded_at + Duration::from_mins(15)).await;
-    assert!(matches!(driver.find(client, id, false), Found::Nothing));
+    assert!(matches!(driver.find(&client, id, false), Found::Nothing));
     assert!(matches!(
-        driver.wait_for(client, id, true, Wait::Hold, &HungUp::default()).await,
+        driver.wait_for(&client, id, true, Wait::Hold, &HungUp::default()).await,
         Found::Nothing
     ));
     let reported = driver.reports.report(&client.name, id, Verdict::Bad).await;

@@ -150,7 +150,7 @@ impl Story {
         let found = (0..CLIENTS).map(|number| clients.find(Some(key(number).as_bytes())));
         let crowd = Arc::new(Crowd {
             shared: Arc::clone(&self.shared),
-            clients: found.map(|client| Arc::clone(client.expect("every client has its key"))).collect(),
+            clients: found.map(|client| client.expect("every client has its key")).collect(),
             piped: self.calm.piped_answers,
             is_one: self.plan.doctor == Doctor::TakesAllForOne,
         });

@@ -130,7 +130,7 @@ impl PausedGateway {
 
     /// The client with this number, from 1 on.
     pub fn client(&self, number: usize) -> Arc<Client> {
-        Arc::clone(self.clients.find(Some(client_key(number).as_bytes())).expect("a client's key"))
+        self.clients.find(Some(client_key(number).as_bytes())).expect("a client's key")
     }
 
     /// Client 1 uploads.

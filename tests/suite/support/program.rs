@@ -49,6 +49,19 @@ impl Setup {
         self
     }
 
+    /// Leaves out what is set for every test, where this one sets it otherwise.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.settings.retain(|(name, _)| !name.contains(variable));
+        self
+    }
+
+    /// A settings file, which names all clients.
+    pub fn file(mut self, text: &str) -> Self {
+        self.settings.retain(|(name, _)| !name.starts_with("CAPGATE_CLIENT__"));
+        write(&self.folder, text);
+        self
+    }
+
     #[track_caller]
     pub fn start(self) -> TestProgram {
         let switches: Vec<&str> = ["simulate", "--listen", "127.0.0.1:0"]
@@ -69,6 +82,7 @@ struct Running {
     binary: TestBinary,
     clients: SocketAddr,
     admin: SocketAddr,
+    tls: Option<SocketAddr>,
 }
 
 impl Running {
@@ -81,12 +95,14 @@ impl Running {
             if Path::new(config).exists() { &["serve", "--config", config] } else { &["serve"] };
         let binary = TestBinary::start(folder, arguments, &env);
         let address = |line: &str| {
-            let (_, address) = line.split_once("http://").expect("an address");
+            let (_, address) = line.split_once("://").expect("an address");
             address.split(' ').next().expect("an address").parse().expect("an address")
         };
         let clients = address(&binary.line_with("for clients"));
+        let has_tls = settings.iter().any(|(name, _)| name == "CAPGATE_LISTEN__TLS");
+        let tls = has_tls.then(|| address(&binary.line_with("https://")));
         let admin = address(&binary.line_with("for operators"));
-        Self { binary, clients, admin }
+        Self { binary, clients, admin, tls }
     }
 }
 
@@ -109,6 +125,15 @@ impl TestProgram {
 
     pub fn admin(&self) -> SocketAddr {
         self.running().admin
+    }
+
+    pub fn tls(&self) -> SocketAddr {
+        self.running().tls.expect("the test asked for https")
+    }
+
+    /// Writes the settings file anew; nobody is told.
+    pub fn write(&self, text: &str) {
+        write(&self.folder, text);
     }
 
     pub fn signal(&self, name: &str) {
@@ -167,6 +192,10 @@ impl TestProgram {
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
         metric(self.get_admin("/metrics").text(), name, labels)
     }
+}
+
+fn write(folder: &TempDir, text: &str) {
+    std::fs::write(folder.path().join("capgate.toml"), text).expect("the folder is ours");
 }
 
 /// The value of a metric in an exposition, summed over the rows whose labels contain `labels`.
