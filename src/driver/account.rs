@@ -8,6 +8,7 @@ use moka::Expiry;
 use moka::future::Cache;
 
 use super::gate::{CallEnd, Gate};
+use super::money::{Balance, Balances};
 use super::readings::Readings;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
@@ -112,6 +113,7 @@ pub struct Account {
     last_good: Cache<Question, Arc<str>>,
     /// When statistics were asked for in the last hour.
     stats_asked: Arc<Mutex<VecDeque<Timestamp>>>,
+    balances: Arc<Mutex<Balances>>,
     tasks: Tasks,
 }
 
@@ -127,8 +129,8 @@ impl Account {
     ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
-        let stats_asked = Arc::default();
-        Self { clock, gate, metrics, readings, live, replies, last_good, stats_asked, tasks }
+        let (stats_asked, balances) = (Arc::default(), Arc::default());
+        Self { clock, gate, metrics, readings, live, replies, last_good, stats_asked, balances, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -254,12 +256,35 @@ impl Account {
         }
     }
 
+    /// The balances that were told lately.
+    #[must_use]
+    pub fn balances(&self) -> Balances {
+        self.lock_balances().clone()
+    }
+
+    /// A balance was told, now or before a restart.
+    pub fn remember(&self, balance: Balance) {
+        self.lock_balances().add(balance);
+    }
+
+    /// Another account's balances say nothing of this one's.
+    pub fn forget_balances(&self) {
+        *self.lock_balances() = Balances::default();
+    }
+
+    fn lock_balances(&self) -> MutexGuard<'_, Balances> {
+        self.balances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Shows in the metrics what the account's figures are.
     fn show(&self, question: &Question, reply: &str) {
         match question {
             Question::Balance => {
                 if let Ok(usd) = reply.parse() {
                     self.metrics.balance(usd);
+                }
+                if let Ok(usd) = reply.parse() {
+                    self.remember(Balance { at: self.clock.now(), usd });
                 }
             }
             Question::Load => self.metrics.load(number_in(reply, "load"), number_in(reply, "minbid")),

@@ -8,15 +8,16 @@ use tokio::sync::Notify;
 
 use super::budgets;
 use super::keeper::Keeper;
+use super::troubles::Troubles;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::Limits;
 use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
 use crate::metrics::{CallOutcome, Metrics};
-use crate::protocol::errors::Reaction;
+use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::store::{Change, StoreError};
-use crate::upstream::{Call, Upstream, UpstreamError};
+use crate::upstream::{Call, CallKind, Upstream, UpstreamError};
 
 /// Longest time between two log lines about the same state.
 const STATE_LOGGED_EVERY: Duration = Duration::from_mins(1);
@@ -30,6 +31,7 @@ pub struct Gate {
     upstream: Arc<dyn Upstream>,
     metrics: Arc<Metrics>,
     keeper: Arc<Keeper>,
+    troubles: Arc<Troubles>,
     /// What tells the account's key from another, kept with the budgets.
     key: Mutex<String>,
     admission: Mutex<Admission>,
@@ -58,12 +60,13 @@ impl Gate {
         upstream: Arc<dyn Upstream>,
         keeper: Arc<Keeper>,
         metrics: Arc<Metrics>,
+        troubles: Arc<Troubles>,
         key: String,
         admission: Admission,
     ) -> Self {
         let (key, admission) = (Mutex::new(key), Mutex::new(admission));
         let (changed, logged) = (Notify::new(), Mutex::default());
-        Self { clock, upstream, metrics, keeper, key, admission, changed, logged }
+        Self { clock, upstream, metrics, keeper, troubles, key, admission, changed, logged }
     }
 
     /// Asks whether `call` may go now. The ticket must come back through [`Self::send`] or [`Self::settle`].
@@ -121,10 +124,12 @@ impl Gate {
                     UpstreamError::Status(_) => (CallOutcome::Status, Ended::NoCode),
                 };
                 tracing::warn!(call = kind.label(), %error, "the upstream gave no answer");
+                self.troubles.met(kind.label(), &error.to_string());
                 (Err(error), CallEnd { outcome, ended })
             }
         };
         self.metrics.call_ended(kind, end.outcome, took);
+        self.note(kind, &end);
         if let Ended::Code(code) = &end.ended
             && matches!(code.reaction(), Reaction::WaitOutBlock(_))
         {
@@ -140,6 +145,27 @@ impl Gate {
             let _ = self.keep().await;
         }
         result
+    }
+
+    /// Notes what of a call's end is a trouble. An error without a reply was noted where it was met.
+    fn note(&self, kind: CallKind, end: &CallEnd) {
+        let is_answered =
+            matches!(end.outcome, CallOutcome::Done | CallOutcome::Code | CallOutcome::Mismatch);
+        self.troubles.call_ended(is_answered);
+        match (end.outcome, &end.ended) {
+            (CallOutcome::Garbage, _) => {
+                self.troubles.met(kind.label(), "a reply that is neither an answer nor a code");
+            }
+            (CallOutcome::Mismatch, _) => {
+                self.troubles.met(kind.label(), "a batch with another number of pieces than ids");
+            }
+            // What a look finds out about one captcha is that captcha's end, and no trouble.
+            (_, Ended::Code(code)) if kind == CallKind::Submit || is_about_account(code) => {
+                let help = code.known().map(|known| format!(": {}", known.help())).unwrap_or_default();
+                self.troubles.met(kind.label(), &format!("{code}{help}"));
+            }
+            _ => (),
+        }
     }
 
     /// Makes the budgets durable as they are.
@@ -168,7 +194,7 @@ impl Gate {
     /// Settles a ticket whose call was never sent, or ended as told.
     pub fn settle(&self, ticket: Ticket, ended: Ended) {
         if let Ended::Code(code) = &ended
-            && code.known().is_none_or(crate::protocol::ErrorCode::is_about_account)
+            && is_about_account(code)
         {
             tracing::warn!(%code, "the upstream refused a call");
         }
@@ -221,6 +247,12 @@ impl Gate {
         self.metrics.waits(waits.iter().map(|wait| (wait.why.label(), wait.until)));
     }
 
+    /// Why a call of this kind would have to wait if it came now.
+    #[must_use]
+    pub fn foresee(&self, asked: Asked) -> Option<Refusal> {
+        self.with(|admission, now| admission.foresee(asked, now))
+    }
+
     /// The budgets of the block rules at present.
     #[must_use]
     pub fn budgets(&self) -> Vec<BudgetState> {
@@ -270,4 +302,9 @@ impl Gate {
         // Read under the lock, so that admission never sees time go back.
         act(&mut admission, self.clock.now())
     }
+}
+
+/// A code that nobody knows could be about anything.
+fn is_about_account(code: &Code) -> bool {
+    code.known().is_none_or(ErrorCode::is_about_account)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::troubles::Troubles;
 use crate::clock::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::{Change, Day, Ledger, Store, StoreError};
@@ -17,6 +18,7 @@ pub const LATE_MAX: usize = 10_000;
 pub struct Keeper {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    troubles: Arc<Troubles>,
     state: Mutex<State>,
     has_failed: Notify,
 }
@@ -37,9 +39,9 @@ impl std::fmt::Debug for Keeper {
 
 impl Keeper {
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, troubles: Arc<Troubles>) -> Self {
         metrics.store_is_up(true);
-        Self { store, metrics, state: Mutex::default(), has_failed: Notify::new() }
+        Self { store, metrics, troubles, state: Mutex::default(), has_failed: Notify::new() }
     }
 
     /// Makes `change` durable.
@@ -61,6 +63,7 @@ impl Keeper {
         match &result {
             Err(error) => {
                 self.metrics.store_failed();
+                self.troubles.met("store", &error.to_string());
                 if !is_down {
                     tracing::error!(%error, "the store refused a change");
                 } else if !was_down {
@@ -148,6 +151,7 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::protocol::ids::CaptchaId;
     use crate::store::{MemoryStore, Recovered};
 
@@ -182,6 +186,10 @@ mod tests {
         }
     }
 
+    fn troubles() -> Arc<Troubles> {
+        Arc::new(Troubles::new(Clock::starting_at(Timestamp(0))))
+    }
+
     fn change(number: u64) -> Change {
         Change::Delivered { id: CaptchaId(number) }
     }
@@ -189,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_store_missed_it_gets_in_order_and_so_much_of_it() {
         let store = Arc::new(Brimming::default());
-        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::new(Metrics::default()));
+        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::new(Metrics::default()), troubles());
         store.is_full.store(true, Ordering::Relaxed);
         for number in 1..=LATE_MAX as u64 + 1 {
             keeper.keep(change(number)).await;
@@ -206,7 +214,7 @@ mod tests {
     async fn a_change_that_is_refused_alone_says_nothing_of_the_store() {
         let store = Arc::new(Brimming::default());
         let metrics = Arc::new(Metrics::default());
-        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::clone(&metrics));
+        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::clone(&metrics), troubles());
         keeper.keep(change(0)).await;
         assert!(!keeper.is_down() && !keeper.is_behind());
         let is_up = |up| metrics.text().unwrap().contains(&format!("capgate_store_up {up}"));

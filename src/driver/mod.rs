@@ -9,6 +9,7 @@
 //! | `holds` | polls that wait for an answer |
 //! | `account` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
+//! | `history`, `money`, `troubles` | the last hour, for people |
 //! | `reports`, `pingbacks` | what clients say about captchas and addresses |
 //! | `recovery` | the start, forgetting, and a store that was down |
 //! | `gate` | asks admission, calls, settles |
@@ -20,9 +21,11 @@ pub mod account;
 pub mod answers;
 mod budgets;
 pub mod gate;
+pub mod history;
 pub mod holds;
 pub mod keeper;
 mod looked;
+pub mod money;
 pub mod pingbacks;
 pub mod poller;
 pub mod readings;
@@ -33,6 +36,7 @@ pub mod reports;
 pub mod sending;
 pub mod submitter;
 pub mod tasks;
+pub mod troubles;
 
 use std::sync::Arc;
 
@@ -50,9 +54,11 @@ use crate::upstream::Upstream;
 use account::Account;
 use answers::{Answers, Found};
 use gate::Gate;
+use history::History;
 use holds::Holds;
 pub use holds::Wait;
 use keeper::Keeper;
+use money::Balance;
 use pingbacks::Pingbacks;
 use poller::Poller;
 use readings::Readings;
@@ -62,6 +68,7 @@ use reports::Reports;
 use sending::Sender;
 use submitter::Submitter;
 use tasks::Tasks;
+use troubles::Troubles;
 
 /// Everything that the server can ask for.
 #[derive(Debug)]
@@ -75,6 +82,8 @@ pub struct Driver {
     pub reports: Reports,
     pub pingbacks: Pingbacks,
     readings: Arc<Readings>,
+    pub history: Arc<History>,
+    pub troubles: Arc<Troubles>,
     submitter: Submitter,
     tasks: Tasks,
     metrics: Arc<Metrics>,
@@ -112,21 +121,26 @@ impl Driver {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let mut recovered = store.load().await?;
-        let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics)));
+        let live = Live::new(config.clone());
+        let history = Arc::new(History::new(clock, live.clone()));
+        let troubles = Arc::new(Troubles::new(clock));
+        let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics), Arc::clone(&troubles)));
         let admission = budgets::restore(config, limits, &recovered, clock.now());
         let gate = Arc::new(Gate::new(
             clock,
             upstream,
             Arc::clone(&keeper),
             Arc::clone(&metrics),
+            Arc::clone(&troubles),
             budgets::fingerprint(config),
             admission,
         ));
         let answers = Arc::new(Answers::new(clock));
         let holds = Holds::new(config.polling.held_max, config.polling.interval, Arc::clone(&metrics));
-        let live = Live::new(config.clone());
         let tasks = Tasks::new(clock);
         let last = recovered.reading.take();
+        let last_balance = last.as_ref().filter(|last| last.account == budgets::fingerprint(config));
+        let last_balance = last_balance.map(|last| Balance { at: last.at, usd: last.balance });
         let readings =
             Arc::new(Readings::new(clock, Arc::clone(&keeper), budgets::fingerprint(config), last));
         let account = Account::new(
@@ -137,15 +151,20 @@ impl Driver {
             Arc::clone(&readings),
             live.clone(),
         );
-        let poller = Arc::new(Poller::new(
+        if let Some(balance) = last_balance {
+            account.remember(balance);
+        }
+        let looks = poller::Tools {
             clock,
-            tasks.clone(),
-            Arc::clone(&gate),
-            Arc::clone(&keeper),
-            Arc::clone(&answers),
-            Arc::clone(&metrics),
-            live.clone(),
-        ));
+            tasks: tasks.clone(),
+            gate: Arc::clone(&gate),
+            keeper: Arc::clone(&keeper),
+            answers: Arc::clone(&answers),
+            metrics: Arc::clone(&metrics),
+            history: Arc::clone(&history),
+            live: live.clone(),
+        };
+        let poller = Arc::new(Poller::new(looks));
         let repeats = Repeats::new(clock);
         let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller, &repeats);
         let sender = Sender {
@@ -174,6 +193,8 @@ impl Driver {
             },
             readings,
             pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
+            history,
+            troubles,
             submitter: Submitter::start(sender, repeats, &live),
             tasks,
             gate,
@@ -197,6 +218,9 @@ impl Driver {
     /// where no call can slip in between.
     pub async fn reload(&self, config: Config, carry_key: impl FnOnce()) {
         let (key, limits) = (budgets::fingerprint(&config), budgets::limits(&config));
+        if key != budgets::fingerprint(&self.live.load()) {
+            self.account.forget_balances();
+        }
         self.gate.reload(limits, &key, carry_key);
         self.readings.set_account(key).await;
         self.poller.reload(&config);
@@ -297,6 +321,7 @@ impl Driver {
         };
         let took = self.clock.now().since(arrived_at);
         self.metrics.upload_ended(&client.name, method, outcome, took);
+        self.history.upload_ended(result.is_ok());
         let result = result.map(|parcel| self.deliver(parcel, &hung_up));
         match &result {
             Ok(id) => {

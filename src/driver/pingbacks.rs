@@ -98,13 +98,16 @@ impl Pingbacks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::troubles::Troubles;
     use super::*;
+    use crate::clock::{Clock, Timestamp};
     use crate::metrics::Metrics;
     use crate::store::MemoryStore;
 
     #[tokio::test]
     async fn a_client_has_a_hundred_addresses_of_its_own_and_not_one_more() {
-        let keeper = Keeper::new(Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
+        let troubles = Arc::new(Troubles::new(Clock::starting_at(Timestamp(0))));
+        let keeper = Keeper::new(Arc::new(MemoryStore::default()), Arc::new(Metrics::default()), troubles);
         let pingbacks = Pingbacks::new(Arc::new(keeper), Vec::new());
         for number in 0..ADDRESSES_MAX {
             pingbacks.add("team-a", &format!("127.0.0.1/{number}")).await.unwrap();

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::gate::Gate;
+use super::history::History;
 use super::keeper::Keeper;
 use super::looked;
 use super::tasks::Tasks;
@@ -31,6 +32,19 @@ const LOOKS_IN_FLIGHT_MAX: usize = 64;
 /// How often it is looked whether the store has caught up.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(1);
 
+/// What looks need of the rest of the driver.
+#[derive(Debug)]
+pub struct Tools {
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub gate: Arc<Gate>,
+    pub keeper: Arc<Keeper>,
+    pub answers: Arc<Answers>,
+    pub metrics: Arc<Metrics>,
+    pub history: Arc<History>,
+    pub live: Live,
+}
+
 /// Looks at captchas until their answers are known.
 #[derive(Debug)]
 pub struct Poller {
@@ -40,6 +54,7 @@ pub struct Poller {
     keeper: Arc<Keeper>,
     answers: Arc<Answers>,
     metrics: Arc<Metrics>,
+    history: Arc<History>,
     live: Live,
     polling: Mutex<Polling>,
     in_flight: AtomicUsize,
@@ -49,18 +64,11 @@ pub struct Poller {
 
 impl Poller {
     #[must_use]
-    pub fn new(
-        clock: Clock,
-        tasks: Tasks,
-        gate: Arc<Gate>,
-        keeper: Arc<Keeper>,
-        answers: Arc<Answers>,
-        metrics: Arc<Metrics>,
-        live: Live,
-    ) -> Self {
+    pub fn new(tools: Tools) -> Self {
+        let Tools { clock, tasks, gate, keeper, answers, metrics, history, live } = tools;
         let (polling, in_flight, changed) =
             (Mutex::new(Polling::new(timing(&live.load()))), AtomicUsize::new(0), Notify::new());
-        Self { clock, tasks, gate, keeper, answers, metrics, live, polling, in_flight, changed }
+        Self { clock, tasks, gate, keeper, answers, metrics, history, live, polling, in_flight, changed }
     }
 
     /// Looks that are not planned yet follow these settings.
@@ -201,7 +209,7 @@ impl Poller {
             }
             Effect::Expired => {
                 tracing::warn!(captcha = %id, "no answer came within 15 minutes");
-                self.ended(id, CaptchaOutcome::Expired, now);
+                self.ended(id, CaptchaOutcome::Expired, None, now);
             }
         }
     }
@@ -226,10 +234,11 @@ impl Poller {
         let Some(told) = self.answers.solve(id, solution) else { return };
         let could_be_seen = told.uploaded_at + timing(&self.live.load()).earliest_look(told.method);
         self.metrics.answered(&told.owner, now.since(told.looked_at.unwrap_or(could_be_seen)));
-        if let Some(price) = price {
-            self.metrics.cost(&told.owner, told.method, &price);
+        if let Some(price) = &price {
+            self.metrics.cost(&told.owner, told.method, price);
         }
-        self.ended(id, if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved }, now);
+        let outcome = if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved };
+        self.ended(id, outcome, price.as_deref(), now);
         // Asked for while the answer was on its way to be kept.
         if told.price_is_missing && !is_failed {
             self.want_price(id, told.method, told.uploaded_at, true);
@@ -254,10 +263,11 @@ impl Poller {
         }
     }
 
-    fn ended(&self, id: CaptchaId, outcome: CaptchaOutcome, now: Timestamp) {
+    fn ended(&self, id: CaptchaId, outcome: CaptchaOutcome, price: Option<&str>, now: Timestamp) {
         if let Some(owned) = self.answers.owned(id) {
             let took = now.since(owned.uploaded_at);
             self.metrics.captcha_ended(&owned.owner, owned.method, outcome, took);
+            self.history.captcha_ended(owned.method, outcome, took, price);
             tracing::info!(
                 client = %owned.owner, captcha = %id, method = owned.method.label(), ?outcome,
                 seconds = took.as_secs_f64(), "captcha ended"

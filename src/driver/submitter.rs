@@ -163,7 +163,7 @@ impl Queue {
             .collect();
         for name in gone {
             while let Some((_, item)) = self.waiting.remove_of(&name) {
-                item.value.refuse(Refusal::ClientRemoved);
+                self.left(item).value.refuse(Refusal::ClientRemoved);
             }
         }
     }
@@ -176,9 +176,17 @@ impl Queue {
         if !self.may_wait(&item.client) {
             return item.value.refuse(Refusal::ClientRemoved);
         }
-        if let Err(full) = self.waiting.push(item) {
-            full.item.value.refuse(Refusal::QueueFull(full.limit));
+        let client = Arc::clone(&item.client);
+        match self.waiting.push(item) {
+            Ok(_) => self.sender.metrics.upload_queued(&client),
+            Err(full) => full.item.value.refuse(Refusal::QueueFull(full.limit)),
         }
+    }
+
+    /// What every item goes through when it leaves the queue, whether its turn came or not.
+    fn left(&self, item: Item<Waiting>) -> Item<Waiting> {
+        self.sender.metrics.upload_unqueued(&item.client);
+        item
     }
 
     /// Sends what may go. Returns when the next may.
@@ -186,7 +194,7 @@ impl Queue {
         while let Some((key, item)) = self.waiting.peek() {
             if item.value.is_abandoned() {
                 if let Some(item) = self.waiting.remove(key) {
-                    item.value.refuse(Refusal::HungUp);
+                    self.left(item).value.refuse(Refusal::HungUp);
                 }
                 continue;
             }
@@ -194,6 +202,7 @@ impl Queue {
                 Ok(ticket) => {
                     self.refusal = None;
                     if let Some((_, item)) = self.waiting.pop() {
+                        let item = self.left(item);
                         let waited = self.sender.clock.now().since(item.value.arrived_at);
                         self.sender.metrics.upload_turn(&item.client, waited);
                         let (sender, inbox) = (Arc::clone(&self.sender), self.inbox.clone());
@@ -217,7 +226,7 @@ impl Queue {
     /// Without money nobody's turn will come in time: told at once, from memory.
     fn refuse_all(&mut self, refusal: &refusal::Refusal) {
         while let Some((_, item)) = self.waiting.pop() {
-            item.value.refuse(Refusal::NotNow(refusal.clone()));
+            self.left(item).value.refuse(Refusal::NotNow(refusal.clone()));
         }
     }
 
@@ -227,7 +236,7 @@ impl Queue {
                 Some(refusal) => Refusal::NotNow(refusal.clone()),
                 None => Refusal::NotInTime,
             };
-            item.value.refuse(refusal);
+            self.left(item).value.refuse(refusal);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod catalogue;
 mod client_labels;
 mod labels;
+mod numbers;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use client_labels::ClientLabels;
 pub use catalogue::Row;
 pub use client_labels::{CLIENTS_MAX, OTHER};
 pub use labels::{CallOutcome, CaptchaOutcome, PollOutcome, ReloadOutcome, UploadOutcome};
+pub use numbers::{ClientNumbers, Numbers};
 
 /// Solve times run from a second to five minutes (protocol.md 3.5: workers have 90 s, or 300 s).
 const SOLVE_SECONDS: &[f64] =
@@ -35,6 +37,8 @@ catalogue! {
     uploads_total: IntCounterVec["client", "method", "outcome"];
     /// Uploads waiting for their turn.
     uploads_waiting: IntGauge[];
+    /// Uploads of a client waiting for their turn.
+    client_uploads_waiting: IntGaugeVec["client"];
     /// How many uploads may wait at once; one more is refused.
     uploads_waiting_limit: IntGauge[];
     /// Time that an upload waited for its turn, in seconds.
@@ -187,6 +191,15 @@ impl Metrics {
 
     pub fn uploads_waiting(&self, count: usize) {
         self.catalogue.uploads_waiting.set(gauge(count));
+    }
+
+    /// One upload more of a client waits for its turn; [`Self::upload_unqueued`] is its end.
+    pub fn upload_queued(&self, client: &str) {
+        self.catalogue.client_uploads_waiting.with_label_values(&[self.clients.of(client)]).inc();
+    }
+
+    pub fn upload_unqueued(&self, client: &str) {
+        self.catalogue.client_uploads_waiting.with_label_values(&[self.clients.of(client)]).dec();
     }
 
     pub fn uploads_waiting_limit(&self, most: usize) {

@@ -6,6 +6,8 @@ use super::Admission;
 use crate::clock::Timestamp;
 use crate::engine::block_rules::BlockRule;
 use crate::engine::budget::{Budget, BudgetState};
+use crate::engine::limits::BudgetMode;
+use crate::engine::refusal::{CallKind, Refusal};
 use crate::engine::waits::Wait;
 
 /// The widest that poll spacing grows, as a multiple of `polling.interval`.
@@ -35,6 +37,15 @@ impl Admission {
             .unwrap_or(100);
         let lacking = u32::try_from(50_u64.saturating_sub(fullness)).unwrap_or(0);
         interval + interval * (lacking * (LOOK_GAP_FACTOR_MAX - 1)) / 50
+    }
+
+    /// Why `call` would be refused now; nothing is spent.
+    pub fn foresee(&self, call: CallKind, now: Timestamp) -> Option<Refusal> {
+        let mut present = self.clone();
+        let now = present.advance(now);
+        let waits = present.state.waits.check(call, present.state.in_flight.len(), now);
+        let rules = present.rules_refuse(call, now).filter(|_| self.limits.mode == BudgetMode::Enforce);
+        waits.into_iter().chain(rules).reduce(Refusal::and)
     }
 
     /// Each rule's budget as operators see it.
