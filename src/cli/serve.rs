@@ -71,7 +71,10 @@ fn greet(addresses: Addresses, config: &Config, simulator: Option<&Simulator>) {
     if let Some(tls) = addresses.tls {
         println!("               and https://{tls}");
     }
-    println!("               on http://{} for operators (/metrics, /healthz, /readyz)", addresses.admin);
+    println!(
+        "               on http://{} for operators: the status page, /metrics, /healthz, /readyz",
+        addresses.admin
+    );
     let Some(simulator) = simulator else {
         println!("upstream: {}", config.upstream.url);
         return;

@@ -98,7 +98,7 @@ const fn live(name: &'static str, accepts: Accepts, example: &'static str, doc: 
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     row("listen.clients", ADDRESS, "", "Where clients call: in.php, res.php, load.php. Port 0: any free one."),
-    row("listen.admin", ADDRESS, "", "Where /metrics, /healthz and /readyz are."),
+    row("listen.admin", ADDRESS, "", "Where the status page, /metrics, /healthz and /readyz are."),
     row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
     live("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
     live("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::Server;
-use crate::engine::refusal::Why;
+use super::status::{self, State, Status};
 
 pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
     server.driver.gate.publish();
@@ -21,41 +21,18 @@ pub(super) async fn health() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Whether it makes sense to send uploads here: not while the gateway is stopping, the store is down or the upstream
-/// refuses our key. Shorter waits (no slot, a block) are shown and pass by themselves.
+/// Whether it makes sense to send uploads here, with what is waited for and what is left of the budgets.
 pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
-    let waits = server.driver.gate.waits();
-    let store_fault = server.driver.keeper.fault();
-    let is_draining = server.driver.is_stopping();
-    let is_ready = !is_draining
-        && store_fault.is_none()
-        && !waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)));
-    let waits: Vec<_> = waits
-        .iter()
-        .map(|wait| {
-            let (since, until) = (wait.since.to_string(), wait.until.to_string());
-            json!({ "reason": wait.why.label(), "text": wait.why.to_string(), "since": since, "until": until })
-        })
-        .collect();
-    let budgets: Vec<_> = server
-        .driver
-        .gate
-        .budgets()
-        .iter()
-        .map(|budget| {
-            let (rule, until) = (budget.rule.label(), budget.until.to_string());
-            json!({ "rule": rule, "limit": budget.limit, "used": budget.used, "left": budget.left, "until": until })
-        })
-        .collect();
-    let store = if store_fault.is_some() { "down" } else { "up" };
-    let phase = if is_draining { "draining" } else { "running" };
-    let mut state =
-        json!({ "ready": is_ready, "state": phase, "store": store, "waits": waits, "budgets": budgets });
+    let status = status::status(&server);
+    let mut reply = if status.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let phase = if status.state.name == State::Draining { "draining" } else { "running" };
+    let Status { ready, store, store_fault, waits, budgets, .. } = status;
+    let mut shown =
+        json!({ "ready": ready, "state": phase, "store": store, "waits": waits, "budgets": budgets });
     if let Some(fault) = store_fault {
-        state["store_fault"] = fault.into();
+        shown["store_fault"] = fault.into();
     }
-    let mut reply = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    reply.json(state)
+    reply.json(shown)
 }
 
 /// An operator says that what was latched (a refused key) is mended.

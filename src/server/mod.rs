@@ -6,6 +6,7 @@
 //! | `call` | a call's parameters, and the limits of what is taken |
 //! | `in_php`, `res_php`, `load_php` | the v1 interface |
 //! | `admin` | `/metrics`, `/healthz`, `/readyz` |
+//! | `status` | the status page, and the same as JSON |
 //! | `peer` | whether a client is still there |
 //! | `respond` | the one place where our errors become a wire reply |
 
@@ -17,6 +18,7 @@ mod peer;
 mod res_php;
 mod respond;
 pub mod routes;
+pub mod status;
 
 use std::sync::Arc;
 

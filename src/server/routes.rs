@@ -7,7 +7,7 @@ use actix_web::dev::Extensions;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use super::peer::Peer;
-use super::{Server, admin, in_php, load_php, res_php};
+use super::{Server, admin, in_php, load_php, res_php, status};
 
 /// The paths of the client listeners. Clients use GET and POST for the same call; nothing else buys a captcha.
 pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
@@ -49,6 +49,11 @@ pub fn admin(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let server = Data::from(Arc::clone(server));
     move |app| {
         app.app_data(server)
+            .route("/", web::get().to(status::page))
+            .route("/status.json", web::get().to(status::json))
+            .route("/status/style.css", web::get().to(status::style))
+            .route("/status/script.js", web::get().to(status::script))
+            .route("/status/icon.svg", web::get().to(status::icon))
             .route("/metrics", web::get().to(admin::metrics))
             .route("/healthz", web::get().to(admin::health))
             .route("/readyz", web::get().to(admin::ready))

@@ -20,6 +20,7 @@ mod policy;
 mod refusals;
 mod reload;
 mod sandbox;
+mod status;
 mod upload_faults;
 mod upstream_faults;
 mod usage;
