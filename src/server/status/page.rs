@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use askama::Template;
+use rust_decimal::Decimal;
 
 use super::chart::{self, Chart, HEIGHT, WIDTH};
 use super::value::{BudgetShown, Moment, Source, Status};
@@ -10,7 +11,7 @@ use super::{SCRIPT, STYLE, words};
 use crate::engine::BudgetMode;
 
 /// Most errors on the page; the JSON has all that are remembered.
-const TROUBLES_MAX: usize = 6;
+const TROUBLES_MAX: usize = 5;
 
 /// See `page.html`. Everything that it shows is escaped by the template.
 #[derive(Template)]
@@ -92,6 +93,7 @@ impl<'s> Page<'s> {
         let money = &self.s.money;
         match (money.balance_usd, money.spending_usd_per_hour, &money.lasts_until) {
             (None, ..) => "nobody has asked yet".to_owned(),
+            (Some(left), ..) if left <= Decimal::ZERO => "used up".to_owned(),
             (_, Some(rate), _) if rate.is_zero() => "nothing is being spent".to_owned(),
             (_, _, Some(until)) => format!("lasts {}", words::about(until.0.since(self.s.at.0))),
             _ => "how long it lasts is not known".to_owned(),
@@ -100,7 +102,11 @@ impl<'s> Page<'s> {
 
     /// A day's warning, and an hour's.
     fn money_level(&self) -> &'static str {
-        let Some(until) = &self.s.money.lasts_until else { return "" };
+        let money = &self.s.money;
+        if money.balance_usd.is_some_and(|left| left <= Decimal::ZERO) {
+            return "bad";
+        }
+        let Some(until) = &money.lasts_until else { return "" };
         match until.0.since(self.s.at.0).as_secs() / 3_600 {
             0 => "bad",
             1..24 => "waiting",
