@@ -11,6 +11,7 @@
 //! - [`polling`]: which captchas are looked at when, and together with which.
 //! - [`timing`]: when an answer can be expected.
 //! - [`trust`]: whether what a batch shows is believed.
+//! - [`deliveries`]: which outcome is pushed to its client's receiver when.
 //!
 //! Nothing here reads a clock, draws a random number, logs or waits: `now` is the last argument, and whoever asks is
 //! told until when the answer is no.
@@ -19,6 +20,7 @@ pub mod admission;
 pub mod block_rules;
 pub mod budget;
 pub mod captcha;
+pub mod deliveries;
 pub mod fair_queue;
 pub mod ledger;
 pub mod limits;

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod methods;
 pub mod page;
 pub mod parameters;
+pub mod pingback;
 pub mod poll;
 pub mod repeat;
 pub mod reply;
