@@ -19,6 +19,7 @@ pub mod driver;
 pub mod engine;
 pub mod metrics;
 pub mod protocol;
+pub mod receivers;
 pub mod server;
 pub mod simulator;
 pub mod store;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Uri;
+use ipnet::IpNet;
 
 use super::faults::Problem;
 use super::reading::Reading;
@@ -31,6 +32,7 @@ pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
         ("listen.tls_cert", &config.listen.tls_cert, "CERTIFICATE"),
         ("listen.tls_key", &config.listen.tls_key, "PRIVATE KEY"),
         ("upstream.ca_file", &config.upstream.ca_file, "CERTIFICATE"),
+        ("pingback.ca_file", &config.pingback.ca_file, "CERTIFICATE"),
     ];
     for (name, path, holds) in pem {
         pem_file(reading, name, path.as_deref(), holds);
@@ -201,6 +203,13 @@ pub(super) fn warnings(config: &Config, today: Day) -> Vec<String> {
         sends_in_the_clear(&config.upstream.url),
         "upstream.url is plain http to another machine: the account's key can be read on the way".to_owned(),
     );
+    for warning in near(&config.pingback.allow) {
+        warn(true, warning);
+    }
+    warn(
+        config.pingback.register_from.iter().any(|network| network.prefix_len() == 0),
+        "pingback.register_from is everywhere: any client can have answers pushed to any host".to_owned(),
+    );
     let own = |client: &Client| client.hold.map(|hold| (format!("hold of client {}", client.name), hold));
     let holds = [("polling.hold".to_owned(), polling.hold), ("uploads.hold".to_owned(), config.uploads.hold)];
     for (name, hold) in holds.into_iter().chain(config.clients.iter().filter_map(own)) {
@@ -218,6 +227,17 @@ pub(super) fn warnings(config: &Config, today: Day) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Addresses at which no client's receiver should be.
+fn near(allow: &[IpNet]) -> impl Iterator<Item = String> {
+    let near = ["127.0.0.1", "::1", "169.254.169.254", "fd00:ec2::254"];
+    let near = near.into_iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let is_allowed = |address: &IpAddr| allow.iter().any(|network| network.contains(address));
+    let near: Vec<IpAddr> = near.filter(is_allowed).collect();
+    near.into_iter().map(|address| {
+        format!("pingback.allow has {address}: clients can make the gateway call what listens on its own machine or its cloud's metadata")
+    })
 }
 
 fn sends_in_the_clear(url: &str) -> bool {

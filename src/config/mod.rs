@@ -44,7 +44,7 @@ pub use prices::Prices;
 pub use reference::{reference_file, settings_table};
 pub use reload::{Changes, ReadFile};
 pub use sections::{
-    Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Polling, StoreSettings, Uploads,
+    Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Pingback, Polling, StoreSettings, Uploads,
     UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
@@ -65,6 +65,7 @@ pub struct Config {
     pub uploads: Uploads,
     pub budget: Budget,
     pub store: StoreSettings,
+    pub pingback: Pingback,
     pub auth: Auth,
     pub log: Log,
     pub cache: Cache,

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +149,37 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self { url: StoreUrl::default(), usage_days: 400 }
+    }
+}
+
+/// What clients' receivers of pingback may be, and how they are tried.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pingback {
+    #[serde(with = "values::networks")]
+    pub allow: Vec<IpNet>,
+    #[serde(with = "values::networks")]
+    pub register_from: Vec<IpNet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    #[serde(with = "compact::required")]
+    pub timeout: Duration,
+    #[serde(with = "compact::required")]
+    pub retry_after: Duration,
+    #[serde(with = "compact::required")]
+    pub retry_for: Duration,
+}
+
+impl Default for Pingback {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            register_from: Vec::new(),
+            ca_file: None,
+            timeout: Duration::from_secs(10),
+            retry_after: Duration::from_secs(5),
+            retry_for: Duration::from_hours(1),
+        }
     }
 }
 

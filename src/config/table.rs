@@ -75,6 +75,8 @@ const MIN: Duration = Duration::from_mins(1);
 const ADDRESS: Accepts = Accepts::Text(r#"an address with a port, such as "127.0.0.1:8080""#);
 const HOLD: Accepts = Accepts::Time(Duration::ZERO, MIN);
 const REUSE: Accepts = Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(60));
+const NETWORKS: Accepts =
+    Accepts::Text(r#"networks or addresses such as "10.0.0.0/8", a list or one text with commas"#);
 const LOOK: Accepts = Accepts::Time(Duration::ZERO, MIN.saturating_mul(5));
 /// What a client's name has to be.
 pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores";
@@ -129,6 +131,13 @@ pub const SETTINGS: &[Setting] = &[
 
     row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
     row("store.usage_days", Accepts::Count(7, 36_500), "", "How many days of usage are kept for `capgate usage`; answers leave a minute after their 15 minutes."),
+
+    live("pingback.allow", NETWORKS, "", "Networks to which clients' answers may be pushed although they are not public: loopback, private, link-local."),
+    live("pingback.register_from", NETWORKS, "", "Networks from which a client may register any host for pingback; from elsewhere only the host's own address may."),
+    row("pingback.ca_file", Accepts::Text("the path of a PEM file"), r#""receivers-ca.pem""#, "A private CA that signed the certificates of clients' receivers."),
+    live("pingback.timeout", Accepts::Time(MS.saturating_mul(100), MIN), "", "The longest that one push to a client's receiver may take."),
+    live("pingback.retry_after", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(10)), "", "How long after a failed push the next one comes; the wait doubles up to 10m."),
+    live("pingback.retry_for", Accepts::Time(SEC, MIN.saturating_mul(24 * 60)), "", "How long a push is tried before it is given up."),
 
     row("auth.mode", Accepts::Text(r#""keys" or "open""#), "", "keys: each client has its own. open: any key is taken as one client; for a sidecar, loopback listeners only."),
 

@@ -1,4 +1,4 @@
-//! Connections to the upstream, whose end is never taken for the end of a reply.
+//! Connections to the upstream and to receivers, whose end is never taken for the end of a reply.
 //!
 //! awc reads a reply in chunks that breaks off between two of them as a whole one, and half an id is another captcha's.
 //! So a connection that ends is an error here ([`is_ended`]), over TLS as well as without, and the reader of a reply

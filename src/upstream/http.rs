@@ -15,11 +15,10 @@ use awc::{Client, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{NotConnected, address, connector, is_ended};
+use super::tls::{self, CaFileError};
 use super::{Call, Upstream, UpstreamError};
 use crate::config::UpstreamSettings;
 use crate::protocol::ids::{UpstreamKey, hex};
@@ -42,8 +41,8 @@ const KEEP_ALIVE_UPLOADS: Duration = Duration::from_secs(4);
 /// Why the upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    #[error("upstream.ca_file {path}: {reason}")]
-    CaFile { path: String, reason: String },
+    #[error("upstream.ca_file {0}")]
+    CaFile(#[from] CaFileError),
     #[error("the thread for upstream calls did not start: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -67,7 +66,7 @@ impl Ways {
     /// # Errors
     /// [`SetupError`] when the private CA cannot be read.
     pub fn new(settings: &UpstreamSettings) -> Result<Self, SetupError> {
-        let tls = Arc::new(tls_config(settings)?);
+        let tls = Arc::new(tls::config(settings.ca_file.as_deref())?);
         let tls = settings.url.starts_with("https:").then_some(tls);
         Ok(Self { url: address(&settings.url), tls, timeout: settings.timeout })
     }
@@ -129,23 +128,6 @@ impl Upstream for HttpUpstream {
             reply.await.map_err(|_| gone(true))?
         })
     }
-}
-
-fn tls_config(settings: &UpstreamSettings) -> Result<rustls::ClientConfig, SetupError> {
-    let mut roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    if let Some(path) = &settings.ca_file {
-        let fault = |reason: String| SetupError::CaFile { path: path.display().to_string(), reason };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SetupError::Thread(std::io::Error::other(error)))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn client(tls: Option<&Arc<rustls::ClientConfig>>, timeout: Duration, keep_alive: Duration) -> Client {

@@ -1,8 +1,9 @@
 //! The solver service, as a transport: a call goes out, bytes come back. What they mean is read in
 //! [`protocol::reply`](crate::protocol::reply).
 
-mod connection;
+pub mod connection;
 pub mod http;
+pub mod tls;
 
 use std::sync::Arc;
 

@@ -14,11 +14,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("simulator", &["clock", "protocol"]),
     ("store",     &["clock", "protocol"]),
     ("upstream",  &["config", "engine", "protocol"]),
+    ("receivers", &["config", "protocol", "upstream"]),
     ("metrics",   &["clock", "protocol", "upstream"]),
     ("clients",   &["config", "engine", "metrics", "protocol"]),
-    ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "store", "upstream"]),
+    ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "receivers", "store", "upstream"]),
     ("server",    &["clients", "clock", "driver", "engine", "metrics", "protocol"]),
-    ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "server", "store", "telemetry", "upstream"]),
+    ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "receivers", "server", "store", "telemetry", "upstream"]),
     ("cli",       &["app", "clock", "config", "engine", "protocol", "simulator", "store", "telemetry"]),
 ];
 
