@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
+use super::deliveries::{DEAD_KEPT, DEAD_MAX, Dead, Delivery};
 use super::usage::{Outline, State, USAGE_KEPT_DAYS, Usage};
 use super::{
     CaptchaRecord, Change, Day, Intent, IntentId, Ledger, NotAccepted, Reading, Recovered, Store, StoreError,
@@ -27,6 +28,7 @@ struct Kept {
     captchas: BTreeMap<CaptchaId, CaptchaRecord>,
     intents: BTreeMap<IntentId, Noted>,
     pingbacks: BTreeSet<(String, String)>,
+    deliveries: BTreeMap<CaptchaId, Delivery>,
     budgets: Option<String>,
     usage: UsageTable,
     /// By hour; the first of the hour, and the last if there is another.
@@ -89,6 +91,20 @@ impl Kept {
                 self.pingbacks.remove(&(client, address));
             }
             Change::PingbacksCleared { client } => self.pingbacks.retain(|(owner, _)| *owner != client),
+            Change::DeliveryWanted { id, client, target, at } => {
+                if self.deliveries.get(&id).is_none_or(|known| known.dead.is_some()) {
+                    let wanted = Delivery { id, client, target, since: at, code: None, dead: None };
+                    self.deliveries.insert(id, wanted);
+                }
+            }
+            Change::DeliveryDue { id, client, target, code, at } => {
+                let due = Delivery { id, client, target, since: at, code: Some(code), dead: None };
+                self.deliveries.insert(id, due);
+            }
+            Change::DeliveryOver { id } => {
+                self.deliveries.remove(&id);
+            }
+            Change::DeliveryDead { id, why, at } => self.bury(id, Dead { at, why }),
             Change::Budgets(budgets) => self.budgets = Some(budgets),
             Change::Balance(reading) => {
                 let hour = reading.hour();
@@ -129,6 +145,18 @@ impl Kept {
         Ok(())
     }
 
+    fn bury(&mut self, id: CaptchaId, dead: Dead) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.dead = Some(dead);
+        }
+        let mut buried: Vec<_> =
+            self.deliveries.values().filter_map(|known| Some((known.dead.as_ref()?.at, known.id))).collect();
+        buried.sort_unstable();
+        for (_, id) in &buried[..buried.len().saturating_sub(DEAD_MAX)] {
+            self.deliveries.remove(id);
+        }
+    }
+
     fn forget(&mut self, uploaded_before: Timestamp, usage_kept_days: u32) {
         for captcha in self.captchas.values().filter(|captcha| captcha.uploaded_at < uploaded_before) {
             self.usage.add(key_of(captcha), &usage_of(captcha, true));
@@ -138,6 +166,8 @@ impl Kept {
         }
         self.captchas.retain(|_, captcha| captcha.uploaded_at >= uploaded_before);
         self.intents.retain(|_, noted| noted.intent.at >= uploaded_before);
+        let is_kept = |dead: &Dead| dead.at >= uploaded_before - DEAD_KEPT;
+        self.deliveries.retain(|_, delivery| delivery.dead.as_ref().is_none_or(is_kept));
         let first_day = Day::of(uploaded_before).days_before(usage_kept_days);
         self.usage.forget_before(first_day);
         self.readings.retain(|_, reading| reading.at >= first_day.start());
@@ -206,6 +236,7 @@ impl Store for MemoryStore {
             captchas: kept.captchas.values().cloned().collect(),
             unknown: kept.intents.values().map(|noted| noted.intent.clone()).collect(),
             pingbacks: kept.pingbacks.iter().cloned().collect(),
+            deliveries: kept.deliveries.values().cloned().collect(),
             budgets: kept.budgets.clone(),
             reading: kept.readings.last_key_value().map(|(_, reading)| reading.clone()),
         };

@@ -9,9 +9,11 @@
 //! | --- | --- |
 //! | `memory` | a store that forgets everything when the process ends |
 //! | `sqlite` | a store in one file |
+//! | `deliveries` | outcomes that clients want pushed |
 //! | `usage`, `solve_times` | what stays of captchas that are forgotten |
 //! | `readings` | the account's balance beside it |
 
+pub mod deliveries;
 pub mod errors;
 pub mod memory;
 pub mod readings;
@@ -19,6 +21,7 @@ pub mod solve_times;
 pub mod sqlite;
 pub mod usage;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
@@ -29,6 +32,7 @@ use crate::protocol::poll::Verdict;
 use crate::protocol::repeat::Repeat;
 
 pub use crate::clock::Day;
+pub use deliveries::{Dead, Delivery};
 pub use errors::StoreError;
 pub use memory::MemoryStore;
 pub use readings::Reading;
@@ -120,11 +124,37 @@ pub enum Change {
     PingbacksCleared {
         client: String,
     },
+    /// The client wants the captcha's outcome pushed. One whose outcome is known already stays as it is.
+    DeliveryWanted {
+        id: CaptchaId,
+        client: String,
+        target: String,
+        at: Timestamp,
+    },
+    /// The outcome is known since `at`, and has to be pushed; this says all of it, whatever was kept before.
+    DeliveryDue {
+        id: CaptchaId,
+        client: String,
+        target: String,
+        code: Bytes,
+        at: Timestamp,
+    },
+    /// It was taken, or is no longer wanted.
+    DeliveryOver {
+        id: CaptchaId,
+    },
+    /// It was given up; of these, [`deliveries::DEAD_MAX`] stay, for [`deliveries::DEAD_KEPT`].
+    DeliveryDead {
+        id: CaptchaId,
+        why: String,
+        at: Timestamp,
+    },
     /// All budgets, as one serialised value; the last one stays.
     Budgets(String),
     /// The account's balance was read. Of each hour, the first reading stays and the last.
     Balance(Reading),
-    /// Captchas uploaded before this moment leave; their usage stays, for as many days as the store was told.
+    /// Captchas uploaded before this moment leave; their usage stays, for as many days as the store was told. Dead
+    /// deliveries leave in their time.
     Forget {
         uploaded_before: Timestamp,
     },
@@ -138,6 +168,7 @@ pub struct Recovered {
     pub unknown: Vec<Intent>,
     /// Addresses for pingback, by the client's name.
     pub pingbacks: Vec<(String, String)>,
+    pub deliveries: Vec<Delivery>,
     /// All budgets, as they were kept last.
     pub budgets: Option<String>,
     /// The last reading of the account's balance.

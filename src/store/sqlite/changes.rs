@@ -7,6 +7,7 @@ use super::journal::Entry;
 use super::statements::Statement;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::repeat::{IdempotencyKey, Repeat};
+use crate::store::deliveries::DEAD_MAX;
 use crate::store::{Change, IntentId, NotAccepted, Reading};
 
 /// The entry of `change`; it is made where the change comes from, so that the one thread that writes has less to do.
@@ -42,6 +43,17 @@ pub(super) fn entry(change: &Change) -> rusqlite::Result<Entry> {
             Entry::of(Statement::RemovePingback, params![client, address])
         }
         Change::PingbacksCleared { client } => Entry::of(Statement::ClearPingbacks, params![client]),
+        Change::DeliveryWanted { id, client, target, at } => {
+            Entry::of(Statement::WantDelivery, params![key(id.0), client, target, moment(*at)])
+        }
+        Change::DeliveryDue { id, client, target, code, at } => {
+            Entry::of(Statement::DeliveryIsDue, params![key(id.0), client, target, moment(*at), &code[..]])
+        }
+        Change::DeliveryOver { id } => Entry::of(Statement::DeliveryIsOver, params![key(id.0)]),
+        Change::DeliveryDead { id, why, at } => {
+            Entry::of(Statement::BuryDelivery, params![moment(*at), why, key(id.0)])?
+                .and(Statement::KeepDead, params![number(DEAD_MAX as u64)])
+        }
         Change::Budgets(value) => Entry::of(Statement::KeepBudgets, params![value]),
         Change::Balance(reading) => balance(reading),
         Change::Forget { .. } => Ok(Entry::default()),

@@ -93,10 +93,24 @@ const STEPS: &[&str] = &[
         entries     BLOB NOT NULL
     ) STRICT;
     ",
+    "
+    -- Outcomes that clients want pushed; without a code while the captcha is open.
+    CREATE TABLE deliveries (
+        id          INTEGER PRIMARY KEY,
+        client      TEXT NOT NULL,
+        target      TEXT NOT NULL,
+        since       INTEGER NOT NULL,
+        code        BLOB,
+        dead_at     INTEGER,
+        why         TEXT
+    ) STRICT;
+    -- Until now nothing was pushed and nobody was asked whose address it is: they are registered anew.
+    DELETE FROM pingbacks;
+    ",
 ];
 
 /// The present layout's number.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 const _: () = assert!(STEPS.len() == VERSION as usize, "every layout has its step");
 
 /// The number of the layout that the file has; 0 for an empty file.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, params};
 
 use super::columns::{moment, number, read_method, read_moment, read_number, read_verdict};
-use super::{file, journal, readings};
+use super::{deliveries, file, journal, readings};
 use crate::clock::Timestamp;
 use crate::store::solve_times::SolveTimes;
 use crate::store::usage::{Outline, State, Usage, UsageKey, UsageTable};
@@ -12,7 +12,8 @@ use crate::store::{Day, Ledger};
 const NUMBERS: &str = "uploads, solved, failed, unanswered, unknown, reported_good, reported_bad, priced, cost, \
     solve_times";
 
-/// Captchas and intents from before `uploaded_before` become usage; usage and readings older than `kept_days` leave.
+/// Captchas and intents from before `uploaded_before` become usage; usage and readings older than `kept_days` leave, and
+/// dead deliveries in their time.
 pub(super) fn forget(
     connection: &mut Connection,
     uploaded_before: Timestamp,
@@ -33,6 +34,7 @@ pub(super) fn forget(
     let first_day = Day::of(uploaded_before).days_before(kept_days);
     transaction.prepare_cached("DELETE FROM usage WHERE day < ?")?.execute([first_day.0])?;
     readings::forget_before(&transaction, first_day)?;
+    deliveries::forget(&transaction, uploaded_before)?;
     transaction.commit()
 }
 

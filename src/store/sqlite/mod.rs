@@ -15,10 +15,12 @@
 //! | `recovered` | what is read at the start |
 //! | `ledger` | usage |
 //! | `readings` | the account's balance |
+//! | `deliveries` | outcomes that clients want pushed |
 //! | `columns` | how values stand in the tables |
 
 mod changes;
 mod columns;
+mod deliveries;
 mod file;
 mod journal;
 mod known;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 
 use super::columns::{read_key, read_method, read_moment, read_verdict};
-use super::readings;
+use super::{deliveries, readings};
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::repeat::{IdempotencyKey, Repeat, Sameness};
@@ -24,6 +24,7 @@ pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
         pingbacks: rows(&transaction, "SELECT client, address FROM pingbacks", |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?,
+        deliveries: deliveries::read(&transaction)?,
         budgets: transaction
             .query_row("SELECT value FROM kept_values WHERE name = 'budgets'", [], |row| row.get(0))
             .optional()?,

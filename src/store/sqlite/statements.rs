@@ -38,6 +38,17 @@ statements! {
                             (hour, place, at, account, balance, spent, charged, left_out, standing)
                         VALUES (?1, EXISTS (SELECT 1 FROM readings WHERE hour = ?1 AND place = 0),
                                 ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    14 WantDelivery    "INSERT INTO deliveries (id, client, target, since) VALUES (?, ?, ?, ?)
+                        ON CONFLICT (id) DO UPDATE SET
+                            client = excluded.client, target = excluded.target, since = excluded.since,
+                            code = NULL, dead_at = NULL, why = NULL
+                        WHERE dead_at IS NOT NULL";
+    15 DeliveryIsDue   "INSERT OR REPLACE INTO deliveries (id, client, target, since, code) VALUES (?, ?, ?, ?, ?)";
+    16 DeliveryIsOver  "DELETE FROM deliveries WHERE id = ?";
+    17 BuryDelivery    "UPDATE deliveries SET dead_at = ?, why = ? WHERE id = ?";
+    18 KeepDead        "DELETE FROM deliveries WHERE id IN (
+                            SELECT id FROM deliveries WHERE dead_at IS NOT NULL
+                            ORDER BY dead_at DESC, id DESC LIMIT -1 OFFSET ?)";
 }
 
 impl Statement {

@@ -126,7 +126,8 @@ async fn a_file_of_the_first_layout_becomes_one_of_the_present_layout_and_loses_
     assert_eq!((solution.answer.plain().as_ref(), solution.price.as_deref()), (&b"x7k"[..], Some("0.00085")));
     assert_eq!(recovered.unknown.len(), 1);
     assert_eq!((recovered.budgets.as_deref(), recovered.reading), (Some("{}"), None));
-    assert_eq!(recovered.pingbacks, [("team-a".to_owned(), "http://a.example".to_owned())]);
+    // Nobody had asked whose address it is, and nothing was pushed to it.
+    assert_eq!(recovered.pingbacks, []);
     let total = store.ledger(Day(0), Timestamp(0)).await.unwrap().usage.total();
     assert_eq!((total.uploads, total.solved, total.unknown, total.priced), (12, 10, 1, 4));
     assert_eq!(total.cost.to_string(), "0.00385");

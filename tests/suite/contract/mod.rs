@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod deliveries;
 mod file;
 mod forgetting;
 mod full;
@@ -41,6 +42,12 @@ every_store! {
         pingback_addresses_belong_to_their_client,
         the_last_budgets_stay,
         many_commits_at_once_are_all_kept_and_a_wrong_one_fails_alone;
+    deliveries:
+        a_delivery_is_wanted_then_due_then_over_or_dead,
+        what_is_due_says_all_of_a_delivery_and_comes_in_any_order,
+        what_is_said_of_unknown_deliveries_is_passed_over,
+        a_thousand_dead_deliveries_stay_and_not_one_more,
+        a_dead_delivery_stays_seven_days_and_what_is_not_over_stays;
     forgetting:
         what_is_forgotten_stays_as_usage,
         usage_is_the_same_before_and_after_forgetting,
