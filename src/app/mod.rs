@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::metrics::Metrics;
+use crate::receivers::HttpReceivers;
 use crate::server::Server;
 use crate::telemetry::Logs;
 use crate::upstream::HttpUpstream;
@@ -80,10 +81,11 @@ impl App {
         };
         let metrics = Arc::new(Metrics::default());
         let upstream = Arc::new(HttpUpstream::start(&config.upstream, key)?);
+        let receivers = Arc::new(HttpReceivers::start(&config.pingback)?);
         let store = store::open(&config.store)?;
         let clock = Clock::system();
         let calls = Arc::<HttpUpstream>::clone(&upstream);
-        let driver = Driver::start(config, clock, store, calls, Arc::clone(&metrics))
+        let driver = Driver::start(config, clock, store, calls, receivers, Arc::clone(&metrics))
             .await
             .context("the store cannot be read")?;
         metrics.settings_read(clock.now());

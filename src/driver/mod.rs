@@ -10,7 +10,8 @@
 //! | `account` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `history`, `money`, `troubles` | the last hour, for people |
-//! | `reports`, `pingbacks` | what clients say about captchas and addresses |
+//! | `reports` | what clients say about captchas |
+//! | `pingbacks`, `callbacks` | hosts that clients registered, and what is pushed to them |
 //! | `recovery` | the start, forgetting, and a store that was down |
 //! | `gate` | asks admission, calls, settles |
 //! | `budgets` | the budgets across a restart |
@@ -20,6 +21,7 @@
 pub mod account;
 pub mod answers;
 mod budgets;
+pub mod callbacks;
 pub mod gate;
 pub mod history;
 pub mod holds;
@@ -49,10 +51,12 @@ use crate::engine::limits::Limits;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::submit::{Upload, WrongCall};
+use crate::receivers::Receivers;
 use crate::store::{Change, Store, StoreError};
 use crate::upstream::Upstream;
 use account::Account;
 use answers::{Answers, Found};
+use callbacks::Callbacks;
 use gate::Gate;
 use history::History;
 use holds::Holds;
@@ -80,7 +84,8 @@ pub struct Driver {
     pub poller: Arc<Poller>,
     pub account: Account,
     pub reports: Reports,
-    pub pingbacks: Pingbacks,
+    pub pingbacks: Arc<Pingbacks>,
+    pub callbacks: Arc<Callbacks>,
     readings: Arc<Readings>,
     pub history: Arc<History>,
     pub troubles: Arc<Troubles>,
@@ -103,9 +108,10 @@ impl Driver {
         clock: Clock,
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
+        receivers: Arc<dyn Receivers>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(budgets::limits(config), config, clock, store, upstream, metrics).await
+        Self::start_with(budgets::limits(config), config, clock, store, upstream, receivers, metrics).await
     }
 
     /// [`Self::start`] with numbers of admission that no setting gives, for a simulation that shows what each is for.
@@ -118,6 +124,7 @@ impl Driver {
         clock: Clock,
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
+        receivers: Arc<dyn Receivers>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let mut recovered = store.load().await?;
@@ -154,19 +161,23 @@ impl Driver {
         if let Some(balance) = last_balance {
             account.remember(balance);
         }
+        let pingbacks = std::mem::take(&mut recovered.pingbacks);
+        let pingbacks = Pingbacks::new(Arc::clone(&keeper), receivers, live.clone(), pingbacks);
+        let callbacks = Callbacks::new(clock, tasks.clone(), pingbacks, Arc::clone(&metrics), live.clone());
         let looks = poller::Tools {
             clock,
             tasks: tasks.clone(),
             gate: Arc::clone(&gate),
             keeper: Arc::clone(&keeper),
             answers: Arc::clone(&answers),
+            callbacks: Arc::clone(&callbacks),
             metrics: Arc::clone(&metrics),
             history: Arc::clone(&history),
             live: live.clone(),
         };
         let poller = Arc::new(Poller::new(looks));
         let repeats = Repeats::new(clock);
-        let pingbacks = recovery::recover(recovered, clock.now(), &answers, &poller, &repeats);
+        recovery::recover(recovered, clock.now(), &answers, &poller, &repeats, &callbacks);
         let sender = Sender {
             clock,
             tasks: tasks.clone(),
@@ -174,9 +185,11 @@ impl Driver {
             keeper: Arc::clone(&keeper),
             answers: Arc::clone(&answers),
             poller: Arc::clone(&poller),
+            callbacks: Arc::clone(&callbacks),
             metrics: Arc::clone(&metrics),
         };
         tasks.spawn_endless(Arc::clone(&poller).run());
+        tasks.spawn_endless(Arc::clone(&callbacks).run());
         tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
         tasks.spawn_endless(readings::take(clock, account.clone(), Arc::clone(&readings), live.clone()));
         tasks.spawn_endless(recovery::mend(clock, Arc::clone(&gate), Arc::clone(&keeper)));
@@ -192,7 +205,8 @@ impl Driver {
                 tasks: tasks.clone(),
             },
             readings,
-            pingbacks: Pingbacks::new(Arc::clone(&keeper), pingbacks),
+            pingbacks: Arc::clone(&callbacks.registered),
+            callbacks,
             history,
             troubles,
             submitter: Submitter::start(sender, repeats, &live),

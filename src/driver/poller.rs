@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::answers::Answers;
+use super::callbacks::{self, Callbacks};
 use super::gate::Gate;
 use super::history::History;
 use super::keeper::Keeper;
@@ -40,6 +41,7 @@ pub struct Tools {
     pub gate: Arc<Gate>,
     pub keeper: Arc<Keeper>,
     pub answers: Arc<Answers>,
+    pub callbacks: Arc<Callbacks>,
     pub metrics: Arc<Metrics>,
     pub history: Arc<History>,
     pub live: Live,
@@ -53,6 +55,7 @@ pub struct Poller {
     gate: Arc<Gate>,
     keeper: Arc<Keeper>,
     answers: Arc<Answers>,
+    callbacks: Arc<Callbacks>,
     metrics: Arc<Metrics>,
     history: Arc<History>,
     live: Live,
@@ -65,10 +68,23 @@ pub struct Poller {
 impl Poller {
     #[must_use]
     pub fn new(tools: Tools) -> Self {
-        let Tools { clock, tasks, gate, keeper, answers, metrics, history, live } = tools;
+        let Tools { clock, tasks, gate, keeper, answers, callbacks, metrics, history, live } = tools;
         let (polling, in_flight, changed) =
             (Mutex::new(Polling::new(timing(&live.load()))), AtomicUsize::new(0), Notify::new());
-        Self { clock, tasks, gate, keeper, answers, metrics, history, live, polling, in_flight, changed }
+        Self {
+            clock,
+            tasks,
+            gate,
+            keeper,
+            answers,
+            callbacks,
+            metrics,
+            history,
+            live,
+            polling,
+            in_flight,
+            changed,
+        }
     }
 
     /// Looks that are not planned yet follow these settings.
@@ -191,6 +207,8 @@ impl Poller {
         let now = self.clock.now();
         match effect {
             Effect::Solved(solution) => {
+                // With the answer, so that the store keeps both with one write.
+                self.callbacks.ended(id, || solution.answer.plain());
                 let change = Change::Solved { id, solution: solution.clone(), at: now };
                 if !self.keeper.keep(change).await {
                     let uploaded_at = self.answers.owned(id).map_or(now, |owned| owned.uploaded_at);
@@ -209,6 +227,7 @@ impl Poller {
             }
             Effect::Expired => {
                 tracing::warn!(captcha = %id, "no answer came within 15 minutes");
+                self.callbacks.ended(id, || callbacks::EXPIRED.as_str().into());
                 self.ended(id, CaptchaOutcome::Expired, None, now);
             }
         }

@@ -1,17 +1,22 @@
 //! The start: what the store holds is taken up again. Forgetting: what is too old leaves. And mending: a store that was
 //! down is tried until it takes changes again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::answers::Answers;
+use super::callbacks::Callbacks;
 use super::gate::Gate;
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::repeats::Repeats;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
-use crate::store::{Change, Recovered};
+use crate::protocol::ids::CaptchaId;
+use crate::store::{CaptchaRecord, Change, Delivery, Recovered};
 
 /// How long after its 15 minutes a captcha is still kept.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -20,16 +25,18 @@ const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// How often a store that is down is tried.
 const MEND_EVERY: Duration = Duration::from_secs(1);
 
-/// Takes recovered captchas up: those with an answer serve it again, the others are looked at again. Returns the
-/// pingback addresses.
+/// Takes recovered captchas up: those with an answer serve it again, the others are looked at again; and what clients
+/// want to be told of them.
 pub(super) fn recover(
     recovered: Recovered,
     now: Timestamp,
     answers: &Answers,
     poller: &Poller,
     repeats: &Repeats,
-) -> Vec<(String, String)> {
+    callbacks: &Arc<Callbacks>,
+) {
     let mut captchas = recovered.captchas;
+    recover_callbacks(recovered.deliveries, &captchas, now, callbacks);
     captchas.retain(|captcha| now < captcha.uploaded_at + LIFETIME);
     captchas.sort_by_key(|captcha| captcha.uploaded_at);
     let (mut open, known) = (0_usize, captchas.len());
@@ -51,7 +58,22 @@ pub(super) fn recover(
             "recovered captchas of the last 15 minutes"
         );
     }
-    recovered.pingbacks
+}
+
+fn recover_callbacks(
+    deliveries: Vec<Delivery>,
+    captchas: &[CaptchaRecord],
+    now: Timestamp,
+    callbacks: &Arc<Callbacks>,
+) {
+    let still_open = |captcha: &CaptchaRecord| now < captcha.uploaded_at + LIFETIME;
+    let outcomes: HashMap<CaptchaId, Option<Bytes>> = captchas
+        .iter()
+        .map(|captcha| (captcha, captcha.solution.as_ref().map(|solution| solution.answer.plain())))
+        .filter(|(captcha, outcome)| outcome.is_some() || still_open(captcha))
+        .map(|(captcha, outcome)| (captcha.id, outcome))
+        .collect();
+    callbacks.recover(deliveries, |id| outcomes.get(&id).cloned(), now - LIFETIME);
 }
 
 /// Forgets what is too old, for ever.

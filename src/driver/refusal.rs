@@ -25,6 +25,8 @@ pub enum Refusal {
     QueueFull(QueueLimit),
     /// Too many uploads have a name that is remembered; one without a name is not refused.
     KeysFull,
+    /// The client waits for too many pingbacks; an upload without one is not refused.
+    PingbacksFull,
     /// The upstream refuses connections.
     Unreachable,
     /// The client uploads faster than its `rate`.
@@ -53,6 +55,7 @@ impl Refusal {
             Self::NotInTime => "not_in_time",
             Self::QueueFull(_) => "queue_full",
             Self::KeysFull => "keys_full",
+            Self::PingbacksFull => "pingbacks_full",
             Self::Unreachable => "unreachable",
             Self::TooFast => "rate",
             Self::ClientRemoved => "client_removed",
@@ -73,6 +76,7 @@ impl Refusal {
             | Self::Unreachable
             | Self::QueueFull(_)
             | Self::KeysFull
+            | Self::PingbacksFull
             | Self::TooFast
             | Self::HungUp
             | Self::Stopping => UploadOutcome::NotInTime,

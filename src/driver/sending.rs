@@ -10,10 +10,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Refusal;
 use super::answers::{Answers, Found};
+use super::callbacks::Callbacks;
 use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::poller::Poller;
@@ -48,6 +50,7 @@ pub struct Sender {
     pub keeper: Arc<Keeper>,
     pub answers: Arc<Answers>,
     pub poller: Arc<Poller>,
+    pub callbacks: Arc<Callbacks>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -63,7 +66,8 @@ enum Sent {
 struct Accepted {
     id: CaptchaId,
     at: Timestamp,
-    change: Change,
+    /// What must be on disk before its client is told.
+    changes: Vec<Change>,
 }
 
 impl Sender {
@@ -74,7 +78,7 @@ impl Sender {
         inbox: mpsc::WeakSender<Item<Waiting>>,
     ) {
         item.value.attempt.sent();
-        match self.send_once(&item, ticket).await {
+        match self.send_once(&mut item, ticket).await {
             Sent::Accepted(accepted) => self.accepted(item, accepted).await,
             Sent::Refused(refusal) => item.value.refuse(refusal),
             Sent::Again if self.clock.now() >= item.deadline => item.value.refuse(Refusal::NotInTime),
@@ -90,7 +94,8 @@ impl Sender {
         }
     }
 
-    async fn send_once(&self, item: &Item<Waiting>, ticket: Ticket) -> Sent {
+    async fn send_once(&self, item: &mut Item<Waiting>, ticket: Ticket) -> Sent {
+        let wanted = &mut item.value.wanted;
         let (upload, client) = (&item.value.upload, &item.client);
         let intent = IntentId(rand::random());
         let noted =
@@ -110,11 +115,12 @@ impl Sender {
                     not_accepted(NotAccepted::Unknown).await;
                     return Sent::Refused(Refusal::Unknown);
                 }
+                let accepted = Change::Accepted { intent, id, at, repeat: Some(item.value.repeat) };
+                let wanted = wanted.take().map(|wanted| self.callbacks.accepted(id, wanted, at));
                 // Paid, and looked at from now on whatever the store says.
                 let kind = Kind { method: upload.method, page: upload.page, is_pushed: false };
                 self.poller.open(id, kind, at);
-                let change = Change::Accepted { intent, id, at, repeat: Some(item.value.repeat) };
-                Sent::Accepted(Accepted { id, at, change })
+                Sent::Accepted(Accepted { id, at, changes: [accepted].into_iter().chain(wanted).collect() })
             }
             Ok(UploadReply::Refused { code, text }) => {
                 not_accepted(NotAccepted::Refused).await;
@@ -142,9 +148,9 @@ impl Sender {
 
     /// Who reads `OK|id` must find it on disk.
     async fn accepted(&self, item: Item<Waiting>, accepted: Accepted) {
-        let Accepted { id, at, change } = accepted;
+        let Accepted { id, at, mut changes } = accepted;
         let Item { value: Waiting { upload, arrived_at, attempt, answer, .. }, client, deadline, .. } = item;
-        let error = match self.kept_before(deadline, STORE_AGAIN_AFTER, &change).await {
+        let error = match self.kept_before(deadline, STORE_AGAIN_AFTER, &changes).await {
             Ok(()) => {
                 if let Err(Ok(_not_read)) = answer.send(Ok(attempt.bought(id, at))) {
                     tracing::info!(captcha = %id, %client, "accepted after its client hung up");
@@ -157,12 +163,16 @@ impl Sender {
         };
         let _ = answer.send(Err(Refusal::NotKeptYet));
         attempt.given_up();
+        // What is known already has been kept in whole.
+        if !self.callbacks.is_wanted(id) {
+            changes.truncate(1);
+        }
         let kept = match error {
             StoreError::Failed(_) => {
                 let is_stopping = self.tasks.stopping();
                 tokio::select! {
                     biased;
-                    kept = self.kept_before(at + LIFETIME, STORE_LATE_AFTER, &change) => kept,
+                    kept = self.kept_before(at + LIFETIME, STORE_LATE_AFTER, &changes) => kept,
                     () = is_stopping => Err(error),
                 }
             }
@@ -186,10 +196,13 @@ impl Sender {
         &self,
         deadline: Timestamp,
         pause: Duration,
-        change: &Change,
+        changes: &[Change],
     ) -> Result<(), StoreError> {
         loop {
-            let Err(error) = self.keeper.commit(change.clone()).await else { return Ok(()) };
+            // Together: the store keeps them with one write. The same ones again change nothing.
+            let commits = changes.iter().map(|change| self.keeper.commit(change.clone()));
+            let kept: Result<(), _> = join_all(commits).await.into_iter().collect();
+            let Err(error) = kept else { return Ok(()) };
             let may_pass = matches!(error, StoreError::Failed(_));
             if !may_pass || self.clock.now() + pause >= deadline {
                 return Err(error);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
+use super::callbacks::{Callbacks, Wanted};
 use super::repeats::{Attempt, Begun, HungUp, Parcel, Repeats};
 use super::sending::Sender;
 use crate::clock::{Clock, Timestamp};
@@ -27,6 +28,8 @@ pub(super) struct Waiting {
     pub hung_up: HungUp,
     /// Lives until the upload has ended, so that the same one can wait for it.
     pub attempt: Attempt,
+    /// Where its client wants the outcome pushed to.
+    pub wanted: Option<Wanted>,
     pub answer: oneshot::Sender<Result<Parcel, Refusal>>,
 }
 
@@ -48,6 +51,7 @@ impl Waiting {
 pub struct Submitter {
     inbox: mpsc::Sender<Item<Waiting>>,
     repeats: Repeats,
+    callbacks: Arc<Callbacks>,
     clock: Clock,
 }
 
@@ -55,7 +59,7 @@ impl Submitter {
     /// Starts the task that owns the queue.
     #[must_use]
     pub fn start(sender: Sender, repeats: Repeats, live: &Live) -> Self {
-        let (tasks, clock) = (sender.tasks.clone(), sender.clock);
+        let (tasks, clock, callbacks) = (sender.tasks.clone(), sender.clock, Arc::clone(&sender.callbacks));
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue = Queue {
             sender: Arc::new(sender),
@@ -65,7 +69,7 @@ impl Submitter {
             clients: None,
         };
         tasks.spawn_endless(queue.run(handed_over, live.changes()));
-        Self { inbox, repeats, clock }
+        Self { inbox, repeats, callbacks, clock }
     }
 
     /// Waits for a turn until `deadline`, then for the upstream's reply.
@@ -95,6 +99,14 @@ impl Submitter {
                 return Ok(parcel);
             }
         };
+        let target = upload.pingback.clone();
+        let wanted = match target.map(|target| self.callbacks.promise(&client, target)).transpose() {
+            Ok(wanted) => wanted,
+            Err(refusal) => {
+                attempt.refused(&refusal);
+                return Err(refusal);
+            }
+        };
         let (answer, told) = oneshot::channel();
         let item = Item {
             client,
@@ -102,7 +114,7 @@ impl Submitter {
             priority: upload.priority,
             bytes: upload.size_bytes() as u64,
             deadline,
-            value: Waiting { upload: Arc::new(upload), repeat, arrived_at, hung_up, attempt, answer },
+            value: Waiting { upload: Arc::new(upload), repeat, arrived_at, hung_up, attempt, wanted, answer },
         };
         self.inbox.send(item).await.map_err(|_| Refusal::Stopping)?;
         told.await.unwrap_or(Err(Refusal::Stopping))

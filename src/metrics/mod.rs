@@ -99,6 +99,16 @@ catalogue! {
     wait_until_timestamp_seconds: GaugeVec["reason"];
     /// Reports passed on to the upstream, by verdict and outcome.
     reports_total: IntCounterVec["client", "verdict", "outcome"];
+    /// Outcomes of captchas that were to be pushed to a client's receiver, by how that ended.
+    pingbacks_total: IntCounterVec["client", "outcome"];
+    /// Attempts to push an outcome to a client's receiver, by how they ended.
+    pingback_attempts_total: IntCounterVec["client", "outcome"];
+    /// Pingbacks that a client waits for: its captcha is open, or the push was not taken yet.
+    pingbacks_open: IntGaugeVec["client"];
+    /// Pingbacks that were given up and are in the list of the dead.
+    pingbacks_dead: IntGauge[];
+    /// Time from an outcome being known to its receiver taking it, in seconds.
+    pingback_delay_seconds: HistogramVec["client"] in DELAY_SECONDS;
     /// 1 while the store takes changes, 0 while it does not and nothing is bought.
     store_up: IntGauge[];
     /// Changes that the store could not keep.
@@ -339,6 +349,31 @@ impl Metrics {
     fn show_settings_read(&self, now: Timestamp) {
         self.catalogue.config_last_reload_successful.set(1);
         self.catalogue.config_last_reload_success_timestamp_seconds.set(seconds(now));
+    }
+
+    /// A receiver was called; `outcome` is one of a closed list.
+    pub fn pingback_attempted(&self, client: &str, outcome: &'static str) {
+        let labels = [self.clients.of(client), outcome];
+        self.catalogue.pingback_attempts_total.with_label_values(&labels).inc();
+    }
+
+    /// A receiver took an outcome, so long after it was known.
+    pub fn pingback_delivered(&self, client: &str, delay: Duration) {
+        let client = self.clients.of(client);
+        self.catalogue.pingbacks_total.with_label_values(&[client, "delivered"]).inc();
+        self.catalogue.pingback_delay_seconds.with_label_values(&[client]).observe(delay.as_secs_f64());
+    }
+
+    pub fn pingback_given_up(&self, client: &str) {
+        self.catalogue.pingbacks_total.with_label_values(&[self.clients.of(client), "dead"]).inc();
+    }
+
+    pub fn pingbacks_open(&self, client: &str, count: usize) {
+        self.catalogue.pingbacks_open.with_label_values(&[self.clients.of(client)]).set(gauge(count));
+    }
+
+    pub fn pingbacks_dead(&self, count: usize) {
+        self.catalogue.pingbacks_dead.set(gauge(count));
     }
 
     pub fn store_is_up(&self, is_up: bool) {

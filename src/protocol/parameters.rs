@@ -13,8 +13,6 @@ pub enum Fate {
     Obey,
     /// Dropped: it would reveal something.
     Drop,
-    /// The upload is refused.
-    Refuse,
 }
 
 impl Fate {
@@ -25,7 +23,6 @@ impl Fate {
             Self::Replace => "replaced",
             Self::Obey => "obeyed here",
             Self::Drop => "dropped",
-            Self::Refuse => "refused",
         }
     }
 }
@@ -50,7 +47,7 @@ pub const SUBMIT_PARAMETERS: &[Parameter] = &[
     row("json",               Fate::Forward, "`1`: the reply is JSON"),
     row("header_acao",        Fate::Obey,    "`1`: the reply carries `Access-Control-Allow-Origin: *`"),
     row("debug_dump",         Fate::Drop,    "the upstream's dump would show the account's key"),
-    row("pingback",           Fate::Refuse,  "the upstream would call the client past the gateway"),
+    row("pingback",           Fate::Obey,    "a URL on a registered host: capgate pushes the outcome to it"),
     row("soft_id",            Fate::Forward, "a developer's id"),
     row("file",               Fate::Forward, "an image, sent as a file: 100 bytes to 600 kB"),
     row("file_1",             Fate::Forward, "further images of a rotate captcha; `file_2` and so on"),
@@ -135,7 +132,7 @@ mod tests {
         for name in [" key", "  key", "key[]", "key[a]", "key\0x"] {
             assert_eq!(fate_on_submit(name), Fate::Drop, "{name:?}");
         }
-        assert_eq!(fate_on_submit(" pingback[x]"), Fate::Refuse);
+        assert_eq!(fate_on_submit(" pingback[x]"), Fate::Obey, "it is not sent on");
         for name in ["debug.dump", "debug dump", "debug_dump[]"] {
             assert_eq!(fate_on_submit(name), Fate::Drop, "{name:?}");
         }

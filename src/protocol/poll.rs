@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::errors::ErrorCode;
 use super::form::Form;
 use super::ids::CaptchaId;
+use super::pingback::Host;
 use super::submit::WrongCall;
 
 /// Most ids in one client's `ids` call.
@@ -13,8 +14,6 @@ pub const IDS_MAX: usize = 1_000;
 pub const WAIT_IDS_MAX: usize = 100;
 /// Longest wait that a client can ask for.
 pub const WAIT_MAX: Duration = Duration::from_mins(5);
-/// Longest pingback address, bytes.
-pub const ADDRESS_BYTES_MAX: usize = 2_000;
 
 /// Which way a captcha is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,11 +60,11 @@ pub enum ResCall {
         date: String,
     },
     AddPingback {
-        address: String,
+        host: Host,
     },
     ListPingbacks,
     RemovePingback {
-        address: String,
+        host: Host,
     },
     RemoveAllPingbacks,
 }
@@ -85,12 +84,10 @@ impl ResCall {
             b"reportgood" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Good }),
             b"getbalance" => Ok(Self::Balance),
             b"getstats" => Ok(Self::Stats { date: parse_date(form)? }),
-            b"add_pingback" => Ok(Self::AddPingback { address: parse_address(form)? }),
+            b"add_pingback" => Ok(Self::AddPingback { host: parse_host(form)? }),
             b"get_pingback" => Ok(Self::ListPingbacks),
-            b"del_pingback" => match parse_address(form)? {
-                all if all == "all" => Ok(Self::RemoveAllPingbacks),
-                address => Ok(Self::RemovePingback { address }),
-            },
+            b"del_pingback" if form.word("addr") == Some(b"all") => Ok(Self::RemoveAllPingbacks),
+            b"del_pingback" => Ok(Self::RemovePingback { host: parse_host(form)? }),
             // An action that we do not know could read or change what belongs to everybody: it is not forwarded.
             _ => Err(WrongCall::new(ErrorCode::EmptyAction, "the action is not known")),
         }
@@ -163,16 +160,10 @@ fn parse_date(form: &Form) -> Result<String, WrongCall> {
         .ok_or_else(|| WrongCall::new(ErrorCode::BadParameters, "date is not a day like 2013-11-27"))
 }
 
-fn parse_address(form: &Form) -> Result<String, WrongCall> {
-    let is_address = |address: &&str| {
-        address.len() <= ADDRESS_BYTES_MAX
-            && !address.contains(|symbol: char| symbol.is_control() || symbol == '|')
-    };
-    form.word("addr")
-        .and_then(|address| std::str::from_utf8(address).ok())
-        .filter(is_address)
-        .map(str::to_owned)
-        .ok_or_else(|| WrongCall::new(ErrorCode::BadParameters, "addr is missing or no address"))
+fn parse_host(form: &Form) -> Result<Host, WrongCall> {
+    let wrong = |why: String| WrongCall::new(ErrorCode::BadParameters, why);
+    let text = form.word("addr").ok_or_else(|| wrong("addr is missing".to_owned()))?;
+    Host::parse(text).map_err(|error| wrong(format!("addr: {error}")))
 }
 
 #[cfg(test)]
@@ -197,9 +188,10 @@ mod tests {
             parse("action=getstats&date=2013-11-27"),
             Ok(ResCall::Stats { date: "2013-11-27".into() })
         );
-        assert_eq!(parse("action=add_pingback&addr=a/b"), Ok(ResCall::AddPingback { address: "a/b".into() }));
+        let host = Host::parse(b"a").unwrap();
+        assert_eq!(parse("action=add_pingback&addr=a/b"), Ok(ResCall::AddPingback { host: host.clone() }));
         assert_eq!(parse("action=get_pingback"), Ok(ResCall::ListPingbacks));
-        assert_eq!(parse("action=del_pingback&addr=a"), Ok(ResCall::RemovePingback { address: "a".into() }));
+        assert_eq!(parse("action=del_pingback&addr=a"), Ok(ResCall::RemovePingback { host }));
         assert_eq!(parse("action=del_pingback&addr=all"), Ok(ResCall::RemoveAllPingbacks));
     }
 

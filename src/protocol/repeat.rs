@@ -16,7 +16,8 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey([u8; 32]);
 
-/// What makes two uploads the same: the client and everything that goes upstream, but for the form of the reply.
+/// What makes two uploads the same: the client, everything that goes upstream but for the form of the reply, and where
+/// the outcome is pushed to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sameness([u8; 32]);
 
@@ -60,7 +61,9 @@ impl Sameness {
         let mut fields: Vec<_> = upload.fields().iter().filter(|field| field.name != "json").collect();
         fields.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         let parts = fields.into_iter().flat_map(|field| [field.name.as_bytes(), &field.value[..]]);
-        Self(digest(std::iter::once(client.as_bytes()).chain(parts)))
+        // Two receivers are told of two captchas.
+        let pingback = upload.pingback.as_ref().map(|target| target.as_str().as_bytes());
+        Self(digest(std::iter::once(client.as_bytes()).chain(parts).chain(pingback)))
     }
 }
 
@@ -127,6 +130,10 @@ mod tests {
         assert_ne!(first, same("b", "key=1&textcaptcha=x&lang=en"));
         assert_ne!(first, same("a", "key=1&textcaptcha=y&lang=en"));
         assert_ne!(first, same("a", "key=1&textcaptcha=xlang&=en"));
+        let pushed = same("a", "textcaptcha=x&lang=en&pingback=http://gw.example/1");
+        assert_ne!(first, pushed);
+        assert_eq!(pushed, same("a", "pingback=GW.example/1&textcaptcha=x&lang=en"));
+        assert_ne!(pushed, same("a", "textcaptcha=x&lang=en&pingback=http://gw.example/2"));
     }
 
     #[test]

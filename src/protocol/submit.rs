@@ -14,6 +14,7 @@ use super::ids::UpstreamKey;
 use super::methods::{Method, Payload};
 use super::page::Page;
 use super::parameters::{Fate, fate_on_submit};
+use super::pingback::Target;
 use super::repeat::IdempotencyKey;
 
 /// Fewest bytes of an image (2016).
@@ -53,6 +54,8 @@ pub struct Upload {
     pub priority: u8,
     /// What the client calls it, if it sent such a name.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Where its client wants the outcome pushed to.
+    pub pingback: Option<Target>,
     /// What goes upstream, the key not included.
     form: Form,
 }
@@ -64,11 +67,9 @@ impl Upload {
     /// [`WrongCall`] for what is wrong by every reading of the documentation.
     pub fn check(mut form: Form) -> Result<Self, WrongCall> {
         let method = Method::of(&form);
-        if let Some(refused) = form.fields().iter().find(|field| fate_on_submit(&field.name) == Fate::Refuse)
-        {
-            let reason = format!("the parameter {} is not taken: poll for the answer", refused.name);
-            return Err(WrongCall::new(ErrorCode::BadParameters, reason));
-        }
+        let pingback = form.word("pingback").map(Target::parse).transpose();
+        let pingback = pingback
+            .map_err(|error| WrongCall::new(ErrorCode::BadParameters, format!("pingback: {error}")))?;
         for name in ["textcaptcha", "textinstructions"] {
             check_text(&form, name)?;
         }
@@ -89,7 +90,7 @@ impl Upload {
         form.map_fields(cleaned);
         let priority = priority.map_or(0, |number| number.min(PRIORITY_MAX));
         let page = Page::of(&form);
-        Ok(Self { method, page, priority, idempotency_key: None, form })
+        Ok(Self { method, page, priority, idempotency_key: None, pingback, form })
     }
 
     /// As its client calls it.

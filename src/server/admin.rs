@@ -35,6 +35,38 @@ pub(super) async fn ready(server: Data<Server>) -> HttpResponse {
     reply.json(shown)
 }
 
+/// Outcomes on their way to clients' receivers, and those that were given up, newest first.
+pub(super) async fn pingbacks(server: Data<Server>) -> HttpResponse {
+    let (wanted, due) = server.driver.callbacks.counts();
+    let dead: Vec<_> = server
+        .driver
+        .callbacks
+        .dead_letters()
+        .iter()
+        .map(|letter| {
+            let (since, at) = (letter.since.to_string(), letter.dead.at.to_string());
+            // Not the whole address: what is in it is the client's.
+            json!({
+                "captcha": letter.id.to_string(), "client": &*letter.client, "receiver": letter.target.receiver(),
+                "known_since": since, "given_up_at": at, "why": letter.dead.why,
+            })
+        })
+        .collect();
+    HttpResponse::Ok().json(json!({ "wanted": wanted, "due": due, "dead": dead }))
+}
+
+/// An operator says that what was given up shall be tried again.
+pub(super) async fn retry_pingbacks(server: Data<Server>, call: HttpRequest) -> HttpResponse {
+    // A page in an operator's browser must not be able to do this.
+    if call.headers().contains_key(ORIGIN) {
+        return HttpResponse::Forbidden().body("not from a web page\n");
+    }
+    match server.driver.callbacks.revive().await {
+        Ok(count) => HttpResponse::Ok().content_type("text/plain").body(format!("{count} are tried again\n")),
+        Err(error) => HttpResponse::ServiceUnavailable().body(format!("{error}\n")),
+    }
+}
+
 /// An operator says that what was latched (a refused key) is mended.
 pub(super) async fn clear_latches(server: Data<Server>, call: HttpRequest) -> HttpResponse {
     // A page in an operator's browser must not be able to do this.

@@ -69,11 +69,12 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
             Err(failure) => respond.no_answer(failure),
         },
         Ok(ResCall::ListPingbacks) => respond.list(&driver.pingbacks.list(&client.name)),
-        Ok(ResCall::AddPingback { address }) => {
-            recorded(respond, driver.pingbacks.add(&client.name, &address).await)
+        Ok(ResCall::AddPingback { host }) => {
+            let from = call.peer_addr().map(|peer| peer.ip());
+            recorded(respond, driver.pingbacks.add(&client.name, host, from).await)
         }
-        Ok(ResCall::RemovePingback { address }) => {
-            recorded(respond, driver.pingbacks.remove(&client.name, &address).await)
+        Ok(ResCall::RemovePingback { host }) => {
+            recorded(respond, driver.pingbacks.remove(&client.name, &host).await)
         }
         Ok(ResCall::RemoveAllPingbacks) => recorded(respond, driver.pingbacks.clear(&client.name).await),
     }

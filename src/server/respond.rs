@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::driver::Refusal;
 use crate::driver::account::Failure;
 use crate::driver::answers::Found;
+use crate::driver::callbacks::OPEN_MAX;
 use crate::driver::pingbacks::{ADDRESSES_MAX, NotRegistered};
 use crate::driver::repeats::KEYS_MAX;
 use crate::driver::reports::NotReported;
@@ -107,6 +108,9 @@ impl Respond {
             Refusal::KeysFull => no_slot(format!(
                 "{KEYS_MAX} uploads of the last 15 minutes have an {IDEMPOTENCY_KEY}; without one it may go"
             )),
+            Refusal::PingbacksFull => no_slot(format!(
+                "{OPEN_MAX} pingbacks of the client are on their way; an upload without one may go"
+            )),
             Refusal::TooFast => no_slot("the client uploads faster than its rate".into()),
             Refusal::ClientRemoved => Told::new(ErrorCode::KeyDoesNotExist, "the client was removed from the settings"),
             Refusal::HungUp => no_slot("the client closed its connection while the upload waited".into()),
@@ -155,8 +159,13 @@ impl Respond {
     pub fn not_registered(self, failure: NotRegistered) -> HttpResponse {
         self.told(&match failure {
             NotRegistered::TooMany => {
-                Told::new(ErrorCode::BadParameters, format!("a client has {ADDRESSES_MAX} addresses at most"))
+                Told::new(ErrorCode::BadParameters, format!("a client has {ADDRESSES_MAX} hosts at most"))
             }
+            NotRegistered::NotFrom(from) => Told::new(
+                ErrorCode::IpAddress,
+                format!("the call came from {from}, which is not the host's address; pingback.register_from allows others"),
+            ),
+            NotRegistered::NoReceiver(why) => Told::new(ErrorCode::IpAddress, why.to_string()),
             NotRegistered::StoreDown => {
                 Told::new(ErrorCode::BadParameters, "the store is down; try again later")
             }

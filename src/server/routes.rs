@@ -57,6 +57,8 @@ pub fn admin(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .route("/metrics", web::get().to(admin::metrics))
             .route("/healthz", web::get().to(admin::health))
             .route("/readyz", web::get().to(admin::ready))
+            .route("/pingbacks", web::get().to(admin::pingbacks))
+            .route("/pingbacks/retry", web::post().to(admin::retry_pingbacks))
             .route("/clear-latches", web::post().to(admin::clear_latches))
             .default_service(web::route().to(admin::nothing_here));
     }

@@ -113,11 +113,14 @@ fn unknown_methods_and_parameters_are_never_judged() {
 }
 
 #[test]
-fn pingback_is_refused_because_its_delivery_would_pass_us_by() {
-    assert_eq!(
-        refused(&[("textcaptcha", b"2+2"), ("pingback", b"http://x/")]),
-        Some(ErrorCode::BadParameters)
-    );
+fn pingback_is_kept_for_us_and_does_not_go_upstream() {
+    let upload = |target: &[u8]| Upload::check(form(&[("textcaptcha", b"2+2"), ("pingback", target)]));
+    let kept = upload(b"http://GW.example/a?b=1").unwrap();
+    assert_eq!(kept.pingback.as_ref().map(Target::as_str), Some("http://gw.example/a?b=1"));
+    assert!(kept.fields().iter().all(|field| field.name != "pingback"));
+    assert_eq!(upload(b" ").unwrap().pingback, None);
+    let wrong = upload(b"http://user@gw.example/").unwrap_err();
+    assert_eq!(wrong, WrongCall::new(ErrorCode::BadParameters, "pingback: it has a user name in it"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use capgate::metrics::ROWS;
 use serde_json::{Value, json};
 
-use crate::support::{Recorder, Say, TestGateway, client_key, send};
+use crate::support::{Recorder, Say, TestGateway, client_key, send, wait_until};
 
 /// Metric names, without what a histogram adds to its own.
 fn names(page: &str) -> BTreeSet<String> {
@@ -16,8 +16,11 @@ fn names(page: &str) -> BTreeSet<String> {
 
 #[test]
 fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
-    let gateway = TestGateway::start();
-    let id = gateway.upload(&[("textcaptcha", "count me")]).id();
+    let receiver = Recorder::start(|_| Say::Text("OK".into()));
+    let gateway = TestGateway::builder().near().start();
+    gateway.res("action=add_pingback&addr=127.0.0.1");
+    let id = gateway.upload(&[("textcaptcha", "count me"), ("pingback", &receiver.url())]).id();
+    wait_until("it is pushed", || gateway.metric("capgate_pingbacks_total", "") > 0.0);
     gateway.answer(&format!("action=get2&id={id}"));
     gateway.res(&format!("action=reportbad&id={id}"));
     gateway.res("action=getbalance");
@@ -34,6 +37,7 @@ fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
         "capgate_uploads_total{client=\"client-1\",method=\"text\",outcome=\"accepted\"} 1",
         "capgate_captchas_ended_total{client=\"client-1\",method=\"text\",outcome=\"solved\"} 1",
         "capgate_reports_total{client=\"client-1\",outcome=\"recorded\",verdict=\"reportbad\"} 1",
+        "capgate_pingbacks_total{client=\"client-1\",outcome=\"delivered\"} 1",
         "capgate_captchas_open 0",
         "capgate_client_captchas_open{client=\"client-1\"} 0",
         "capgate_answer_delay_seconds_count{client=\"client-1\"} 1",

@@ -18,7 +18,7 @@ use capgate::store::{Day, MemoryStore, Reading, Store};
 use capgate::upstream::{Call, CallKind, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 
-use crate::support::client_key;
+use crate::support::{NoReceivers, client_key};
 
 const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
@@ -67,7 +67,9 @@ impl Gateway {
         let clients = Clients::new(&config, &metrics);
         let calls: Arc<dyn Upstream> = Arc::<Cent>::clone(&upstream);
         let kept: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
-        let driver = Driver::start(&config, clock, kept, calls, metrics).await.expect("a store");
+        let driver = Driver::start(&config, clock, kept, calls, Arc::new(NoReceivers), metrics)
+            .await
+            .expect("a store");
         Self { clock, upstream, store, clients, driver }
     }
 

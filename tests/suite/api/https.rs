@@ -79,7 +79,7 @@ fn a_client_that_does_not_know_the_ca_or_calls_by_another_name_is_not_served() {
     assert!(other_name.write_all(b"GET /load.php HTTP/1.1\r\n\r\n").is_err());
 }
 
-fn server_config(folder: &Path) -> ServerConfig {
+pub(super) fn server_config(folder: &Path) -> ServerConfig {
     let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).expect("server.pem is there");
     let chain = chain.map(|certificate| certificate.expect("a certificate")).collect();
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("server.key is there");

@@ -16,6 +16,7 @@ mod logs;
 mod methods;
 mod multipart_bodies;
 mod ownership;
+mod pingback;
 mod policy;
 mod refusals;
 mod reload;

@@ -33,32 +33,6 @@ fn another_clients_captcha_does_not_exist() {
 }
 
 #[test]
-fn each_client_has_pingback_addresses_of_its_own_and_the_upstream_hears_of_none() {
-    let gateway = TestGateway::builder().clients(2).start();
-    let list = |client| gateway.res_as(client, "action=get_pingback").text().to_owned();
-    assert_eq!((list(1), list(2)), ("OK".into(), "OK".into()));
-    for address in ["127.0.0.1/test.php", "http://site.example/answer?x=1"] {
-        let query = crate::support::urlencoded(&[("action", "add_pingback"), ("addr", address)]);
-        assert_eq!(gateway.res_as(1, &query).text(), "OK");
-    }
-    assert_eq!(gateway.res_as(2, "action=add_pingback&addr=10.0.0.2/a").text(), "OK");
-    assert_eq!(list(1), "OK|127.0.0.1/test.php|http://site.example/answer?x=1");
-    assert_eq!(list(2), "OK|10.0.0.2/a");
-    let in_json = gateway.res_as(2, "action=get_pingback&json=1").json();
-    assert_eq!(in_json, json!({"status": 1, "request": ["10.0.0.2/a"]}));
-
-    assert_eq!(gateway.res_as(2, "action=del_pingback&addr=127.0.0.1/test.php").text(), "OK");
-    assert_eq!(list(1).split('|').count(), 3, "another's address cannot be deleted");
-    assert_eq!(gateway.res_as(1, "action=del_pingback&addr=127.0.0.1/test.php").text(), "OK");
-    assert_eq!(list(1), "OK|http://site.example/answer?x=1");
-    assert_eq!(gateway.res_as(1, "action=del_pingback&addr=all").text(), "OK");
-    assert_eq!((list(1), list(2)), ("OK".into(), "OK|10.0.0.2/a".into()));
-    let state = gateway.simulator().state();
-    assert!(state.pingback_addresses.is_empty());
-    assert_eq!(state.counts.r, 0);
-}
-
-#[test]
 fn the_upstream_sees_one_key_whoever_calls() {
     let upstream = Recorder::start(|call| match (call.path(), call.parameter("action").as_str()) {
         ("/in.php", _) => {

@@ -22,7 +22,9 @@ use capgate::upstream::{Call, CallKind, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::support::{Recorder, TestGateway, base64, client_key, image, multipart, refused, urlencoded};
+use crate::support::{
+    NoReceivers, Recorder, TestGateway, base64, client_key, image, multipart, refused, urlencoded,
+};
 
 #[test]
 fn a_wrong_key_is_refused_on_every_page() {
@@ -227,7 +229,8 @@ async fn an_id_of_15_minutes_ago_is_refused_without_an_upstream_call() {
     let clock = Clock::starting_at(Timestamp(1_800_000_000_000));
     let calls: Arc<dyn Upstream> = Arc::<Counting>::clone(&upstream);
     let store = Arc::new(MemoryStore::default());
-    let driver = Driver::start(&config, clock, store, calls, Arc::clone(&metrics)).await.expect("a store");
+    let driver = Driver::start(&config, clock, store, calls, Arc::new(NoReceivers), Arc::clone(&metrics));
+    let driver = driver.await.expect("a store");
     let clients = Clients::new(&config, &metrics);
     let client = clients.find(Some(client_key(1).as_bytes())).expect("a client");
     let form = Form::decode("textcaptcha=2+and+2", &Bytes::new()).expect("a form");

@@ -22,6 +22,7 @@ use super::traffic::Traffic;
 use super::upstream::SimulatedUpstream;
 use super::weather::{self, Sky};
 use super::world::{Shared, World};
+use crate::support::NoReceivers;
 
 /// Where histories begin: 2026-11-23T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_795_392_000_000);
@@ -224,6 +225,7 @@ impl Story {
                 self.clock,
                 self.plan.doctor.store(store, self.clock),
                 self.plan.doctor.upstream(upstream, self.clock),
+                Arc::new(NoReceivers),
                 Arc::clone(&self.metrics),
             );
             if let Ok(driver) = started.await {

@@ -7,6 +7,7 @@
 //! | `wire` | calls as bytes on a socket, and replies |
 //! | `samples` | uploads of every kind, and the answers that they must get |
 //! | `paused` | [`PausedGateway`]: a driver and the simulator's model under a paused clock |
+//! | `receivers` | [`NoReceivers`] of pingback |
 //! | `process` | [`TestBinary`]: the program as a process |
 //! | `program` | [`TestProgram`]: a gateway and a simulator, each a process |
 
@@ -14,14 +15,16 @@ mod gateway;
 mod paused;
 mod process;
 mod program;
+mod receivers;
 mod recorder;
 mod samples;
 mod wire;
 
-pub use gateway::{TestGateway, client_key};
+pub use gateway::{Builder, TestGateway, client_key};
 pub use paused::{PausedGateway, form_of, paused};
 pub use process::{TestBinary, run};
 pub use program::{Setup, TestProgram};
+pub use receivers::NoReceivers;
 pub use recorder::{Recorder, Say};
 pub use samples::{base64, expected, image, upload_of};
 pub use wire::{Reply, exchange, multipart, post_bytes, read_reply, refused, send, urlencoded};

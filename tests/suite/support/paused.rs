@@ -16,7 +16,7 @@ use capgate::store::MemoryStore;
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 
-use super::client_key;
+use super::{NoReceivers, client_key};
 
 const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -122,7 +122,8 @@ impl PausedGateway {
         let upstream = ModelUpstream::new(scenario, way, clock);
         let (line, metrics) = (Arc::new(Line(Arc::clone(&upstream))), Arc::new(Metrics::default()));
         let store = Arc::new(MemoryStore::default());
-        let driver = Driver::start(&config, clock, store, line, Arc::clone(&metrics)).await;
+        let receivers = Arc::new(NoReceivers);
+        let driver = Driver::start(&config, clock, store, line, receivers, Arc::clone(&metrics)).await;
         let driver = Arc::new(driver.expect("an empty store can be read"));
         let clients = Clients::new(&config, &metrics);
         Self { clock, driver, upstream, metrics, clients }

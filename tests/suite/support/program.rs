@@ -153,6 +153,16 @@ impl TestProgram {
         self.gateway.take().expect("it runs").binary.stop()
     }
 
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.gateway = None;
+    }
+
+    /// Another value for a setting at the next start, by its variable.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.settings.push((format!("CAPGATE_{variable}"), value.to_owned()));
+    }
+
     /// Starts it once more, with the same settings and store.
     #[track_caller]
     pub fn start_again(&mut self) {

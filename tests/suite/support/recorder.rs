@@ -19,6 +19,8 @@ pub enum Say {
     Text(String),
     /// Another status.
     Page(u16, &'static str),
+    /// Status 302, to this address.
+    Redirect(String),
     /// Status 200 with this body, and then the connection is closed without a word before.
     TextAndClose(String),
     /// The head announces more than the body then has.
@@ -270,6 +272,10 @@ fn converse(mut stream: impl Read + Write, shared: &Shared) -> std::io::Result<(
         match (shared.script)(&call) {
             Say::Text(body) => stream.write_all(reply(200, body.len(), &body).as_bytes())?,
             Say::Page(status, body) => stream.write_all(reply(status, body.len(), body).as_bytes())?,
+            Say::Redirect(location) => {
+                let head = format!("HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(head.as_bytes())?;
+            }
             Say::TextAndClose(body) => {
                 return stream.write_all(reply(200, body.len(), &body).as_bytes());
             }
