@@ -18,6 +18,10 @@ fn readme() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
 }
 
+fn is_updating() -> bool {
+    std::env::vars().any(|(name, value)| name == "UPDATE_README" && value == "1")
+}
+
 /// Compares what stands between the markers of `table` with `expected`, or puts it there.
 fn check(table: &str, expected: &str) {
     // The tests of one process run side by side, and each may rewrite the file.
@@ -30,7 +34,7 @@ fn check(table: &str, expected: &str) {
     if text[from..to] == *expected {
         return;
     }
-    let is_updating = std::env::vars().any(|(name, value)| name == "UPDATE_README" && value == "1");
+    let is_updating = is_updating();
     if is_updating {
         fs::write(readme(), format!("{}{expected}{}", &text[..from], &text[to..])).unwrap();
     }
@@ -72,6 +76,28 @@ fn dashboards_and_rules_name_metrics_of_the_catalogue_only() {
                 metrics::ROWS.iter().any(|row| row.name == metric_of(series) || row.name == series);
             assert!(is_known, "{file} names {series}, which is no metric");
         }
+    }
+}
+
+#[test]
+fn the_operators_form_of_the_rules_holds_the_same_rules() {
+    const OPERATORS: &str = "deploy/kubernetes/overlays/shared/prometheus-rule.yaml";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (rules, text) =
+        (fs::read_to_string(root.join(RULES)).unwrap(), fs::read_to_string(root.join(OPERATORS)).unwrap());
+    let (_, groups) = rules.split_once("groups:\n").expect("the rules begin with their groups");
+    let (head, _) = text.split_once("spec:\n").expect("a rule of the operator has a specification");
+    let mut expected = format!("{head}spec:\n  groups:\n");
+    for line in groups.lines() {
+        let indent = if line.is_empty() { "" } else { "  " };
+        writeln!(expected, "{indent}{line}").unwrap();
+    }
+    if text != expected {
+        let is_updating = is_updating();
+        if is_updating {
+            fs::write(root.join(OPERATORS), expected).unwrap();
+        }
+        assert!(is_updating, "{OPERATORS} differs from {RULES}: run with UPDATE_README=1");
     }
 }
 
