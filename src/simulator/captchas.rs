@@ -200,10 +200,18 @@ impl Captchas {
                 self.sums.looks_min_gap_ms = shorter(self.sums.looks_min_gap_ms);
             }
         }
-        if captcha.ready_at <= now && !is_lost && captcha.told_at.is_none() {
+        if !is_lost {
+            self.tell(id, now);
+        }
+        self.known.get(&id.0)
+    }
+
+    /// Somebody was told what is known of it.
+    pub fn tell(&mut self, id: CaptchaId, now: Timestamp) {
+        let Some(captcha) = self.known.get_mut(&id.0) else { return };
+        if captcha.ready_at <= now && captcha.told_at.is_none() {
             captcha.told_at = Some(now);
             self.sums.told += 1;
         }
-        Some(captcha)
     }
 }

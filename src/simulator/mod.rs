@@ -5,7 +5,8 @@
 //! is counted ([`block_rules`]); whatever can go wrong can be switched on ([`faults`], [`scenario`]).
 //!
 //! A call's path: [`server`] decodes it -> [`model`] decides, purely -> [`uploads`] checks -> [`captchas`] remembers
-//! -> [`reply`] renders it, spoilt or not -> [`server`] sends it, or does not. [`state`] is what all of it came to.
+//! -> [`reply`] renders it, spoilt or not -> [`server`] sends it, or does not. What an upload wants pushed is planned in
+//! [`pushes`], and told by the server to this machine only. [`state`] is what all of it came to.
 //!
 //! In-process, under a test's own clock:
 //! ```
@@ -27,6 +28,7 @@ pub mod captchas;
 pub mod faults;
 pub mod model;
 pub mod options;
+pub mod pushes;
 pub mod random;
 pub mod reply;
 pub mod scenario;
@@ -45,6 +47,7 @@ pub use captchas::Captcha;
 pub use faults::{Endpoint, FaultKind, FaultPoint, Rate};
 pub use model::Model;
 pub use options::{Options, Switches};
+pub use pushes::Push;
 pub use reply::{Fault, Reply};
 pub use scenario::{BatchCountsAs, DEFAULT_KEY, Key, Scenario, ScenarioError};
 pub use server::Simulator;

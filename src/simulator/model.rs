@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::block_rules::BlockRules;
 use super::captchas::{Captcha, CaptchaSums, Captchas};
 use super::faults::{Endpoint, FaultKind, Faults};
+use super::pushes::{Push, Pushes};
 use super::random::Random;
 use super::reply::{Reply, Say};
 use super::scenario::{Scenario, ScenarioError};
@@ -37,7 +38,7 @@ pub struct Model {
     captchas: Captchas,
     counts: Counts,
     prices: BTreeMap<Method, Money>,
-    pingbacks: Vec<String>,
+    pushes: Pushes,
     last_id: u64,
     ids: Random,
     times: Random,
@@ -54,7 +55,7 @@ impl Model {
             captchas: Captchas::new(scenario.balance, CaptchaSums::default()),
             counts: Counts::since(now),
             prices: prices(seed),
-            pingbacks: Vec::new(),
+            pushes: Pushes::default(),
             last_id: FIRST_ID_MIN + ids.below(6 * FIRST_ID_MIN),
             ids,
             times: Random::new(seed, "solve times"),
@@ -98,7 +99,7 @@ impl Model {
             blocks_forced,
             block_log,
             faults: self.faults.struck(),
-            pingback_addresses: self.pingbacks.clone(),
+            pingback_addresses: self.pushes.addresses().to_vec(),
             prices: self.prices.iter().map(|(method, price)| (method.label(), *price)).collect(),
         }
     }
@@ -116,6 +117,40 @@ impl Model {
     /// One of them.
     pub fn captcha(&mut self, id: CaptchaId, now: Timestamp) -> Option<&Captcha> {
         self.captchas.known(id, now).map(|captcha| &*captcha)
+    }
+
+    /// When an answer is to be pushed next.
+    pub fn next_push_at(&self) -> Timestamp {
+        self.pushes.next_at()
+    }
+
+    /// The answers that are to be pushed now, each with what `code` is to be.
+    pub fn pushes_due(&mut self, now: Timestamp) -> Vec<(Push, String)> {
+        let pushes = self.pushes.due(now);
+        self.pushed(pushes, now)
+    }
+
+    /// The answers that are to be pushed before the reply to the call at hand leaves.
+    pub fn early_pushes(&mut self, now: Timestamp) -> Vec<(Push, String)> {
+        let pushes = self.pushes.early();
+        self.pushed(pushes, now)
+    }
+
+    fn pushed(&mut self, pushes: Vec<Push>, now: Timestamp) -> Vec<(Push, String)> {
+        self.captchas.settle(now);
+        self.counts.pushes += u64::try_from(pushes.len()).unwrap_or(u64::MAX);
+        let mut code = |id| match self.captchas.known(id, now).map(|found| found.outcome(now)) {
+            Some(Ok(answer)) => answer.plain.clone(),
+            Some(Err(code)) => code.as_str().to_owned(),
+            None => "nobody-asked".to_owned(),
+        };
+        pushes.into_iter().map(|push| (push.clone(), code(push.id))).collect()
+    }
+
+    /// A push was taken by its receiver: the captcha's outcome is told.
+    pub fn push_taken(&mut self, id: CaptchaId, now: Timestamp) {
+        self.counts.pushes_taken += 1;
+        self.captchas.tell(id, now);
     }
 
     pub const fn scenario(&self) -> &Scenario {
@@ -269,5 +304,7 @@ fn prices(seed: u64) -> BTreeMap<Method, Money> {
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod push_tests;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! `/in.php`, `/res.php` and `/load.php` are the v1 interface. `GET /state` counts what was seen, `GET /captchas`
 //! lists the last 15 minutes, `POST /scenario` merges a JSON object into the switches, `POST /reset` counts anew.
 
+mod pushing;
+
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::captchas::Captcha;
 use super::faults::Endpoint;
@@ -37,6 +41,8 @@ const CUT_PAUSE: Duration = Duration::from_millis(20);
 struct Shared {
     model: Mutex<Model>,
     clock: Clock,
+    /// An upload may have planned a push.
+    uploaded: Notify,
 }
 
 impl Shared {
@@ -51,6 +57,7 @@ pub struct Simulator {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: ServerHandle,
+    pushing: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Simulator {
@@ -67,7 +74,7 @@ impl Simulator {
     pub fn start(scenario: Scenario, listen: impl ToSocketAddrs) -> io::Result<Self> {
         let clock = Clock::system();
         let model = Mutex::new(Model::new(scenario, clock.now()));
-        let shared = Arc::new(Shared { model, clock });
+        let shared = Arc::new(Shared { model, clock, uploaded: Notify::new() });
         let data = Data::from(Arc::clone(&shared));
         let server = HttpServer::new(move || {
             App::new()
@@ -89,7 +96,8 @@ impl Simulator {
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Self { address, shared, server: handle })
+        let pushing = tokio::spawn(pushing::run(Arc::clone(&shared)));
+        Ok(Self { address, shared, server: handle, pushing })
     }
 
     /// Where it listens.
@@ -132,12 +140,14 @@ impl Simulator {
 
     /// Ends every connection, also those that a fault holds open, and waits until the port is free.
     pub async fn stop(self) {
+        self.pushing.abort();
         self.server.stop(false).await;
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
+        self.pushing.abort();
         // The command is sent by the call itself; the future only waits for its end.
         drop(self.server.stop(false));
     }
@@ -158,12 +168,22 @@ async fn load_php(request: HttpRequest, body: Bytes, shared: Data<Shared>) -> Ht
 async fn call(endpoint: Endpoint, request: &HttpRequest, body: &Bytes, shared: &Shared) -> HttpResponse {
     let query = request.query_string();
     let now = shared.clock.now();
-    let reply = if let Ok(form) = Form::decode(query, body) {
-        shared.model().handle(endpoint, &form, now)
-    } else {
-        let query = Form::decode(query, &Bytes::new()).unwrap_or_default();
-        shared.model().handle_unreadable(endpoint, &query, now)
+    let (reply, early) = {
+        let mut model = shared.model();
+        let reply = if let Ok(form) = Form::decode(query, body) {
+            model.handle(endpoint, &form, now)
+        } else {
+            let query = Form::decode(query, &Bytes::new()).unwrap_or_default();
+            model.handle_unreadable(endpoint, &query, now)
+        };
+        (reply, model.early_pushes(now))
     };
+    for (push, code) in early {
+        pushing::push(shared, push, code).await;
+    }
+    if endpoint == Endpoint::InPhp {
+        shared.uploaded.notify_one();
+    }
     send(reply, shared.clock).await
 }
 

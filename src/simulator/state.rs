@@ -39,6 +39,9 @@ pub struct Counts {
     /// Calls during blocks; a well-behaved sender makes none.
     pub calls_while_blocked: u64,
     pub reports: u64,
+    /// Answers that were pushed, and those that a receiver took; neither counts towards R.
+    pub pushes: u64,
+    pub pushes_taken: u64,
 }
 
 impl Counts {

@@ -41,6 +41,16 @@ pub enum FaultKind {
     Endless,
     /// A batch comes back with fewer pieces than ids.
     ShortBatch,
+    /// The answer is not pushed.
+    PushLost,
+    /// The answer is pushed twice.
+    PushTwice,
+    /// The answer is pushed late (switch `slow_ms`).
+    PushLate,
+    /// The captcha is solved at once, and its answer is pushed before the reply to its upload leaves.
+    PushEarly,
+    /// A captcha that nobody uploaded is pushed, and then the answer.
+    PushForeign,
     /// A code that no description has.
     UnknownCode,
     /// A code of the table. One that ends a captcha is decided at its upload and told as its answer; a block's code
@@ -66,6 +76,11 @@ const NAMES: &[(&str, FaultKind)] = &[
     ("slow",         FaultKind::Slow),
     ("endless",      FaultKind::Endless),
     ("short_batch",  FaultKind::ShortBatch),
+    ("push_lost",    FaultKind::PushLost),
+    ("push_twice",   FaultKind::PushTwice),
+    ("push_late",    FaultKind::PushLate),
+    ("push_early",   FaultKind::PushEarly),
+    ("push_foreign", FaultKind::PushForeign),
     ("unknown_code", FaultKind::UnknownCode),
     ("unsolvable",   FaultKind::Code(ErrorCode::Unsolvable)),
     ("no_slot",      FaultKind::Code(ErrorCode::NoSlotAvailable)),
@@ -102,9 +117,17 @@ impl FaultKind {
         matches!(self, Self::Code(code) if code.reaction() == Reaction::EndCaptcha)
     }
 
+    /// Whether it decides how an answer is pushed.
+    pub const fn spoils_push(self) -> bool {
+        matches!(
+            self,
+            Self::PushLost | Self::PushTwice | Self::PushLate | Self::PushEarly | Self::PushForeign
+        )
+    }
+
     /// Whether it hits a call as a whole, whatever the call says.
     pub fn hits_call(self) -> bool {
-        self != Self::ShortBatch && !self.ends_captcha()
+        self != Self::ShortBatch && !self.ends_captcha() && !self.spoils_push()
     }
 
     /// Whether the call is not carried out.
@@ -124,6 +147,7 @@ impl FaultKind {
             Self::ShortBatch => endpoint == Endpoint::ResPhp,
             Self::Code(ErrorCode::NoSlotAvailable | ErrorCode::ZeroBalance) => endpoint == Endpoint::InPhp,
             Self::Code(_) if self.ends_captcha() => endpoint == Endpoint::InPhp,
+            _ if self.spoils_push() => endpoint == Endpoint::InPhp,
             Self::Code(_) | Self::UnknownCode => endpoint != Endpoint::LoadPhp,
             _ => true,
         }

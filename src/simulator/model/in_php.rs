@@ -44,12 +44,21 @@ impl Model {
         };
         self.last_id += 1 + self.ids.below(ID_STEP_MAX);
         let id = CaptchaId(self.last_id);
-        let pingback = form.word("pingback");
+        let pingback = form.word("pingback").map(|url| String::from_utf8_lossy(url).into_owned());
+        let mut ready_at = now + solve_time;
+        if let Some(url) = pingback.as_ref().filter(|url| self.pushes.is_registered(url)) {
+            let fault = self.faults.strike(Endpoint::InPhp, FaultKind::spoils_push);
+            if fault == Some(FaultKind::PushEarly) {
+                ready_at = now;
+            }
+            let (late, random) = (self.scenario.slow_ms, self.faults.random());
+            self.pushes.plan(id, url, ready_at, fault, late, random);
+        }
         self.captchas.accept(Captcha {
             id,
             method: upload.method.label(),
             uploaded_at: now,
-            ready_at: now + solve_time,
+            ready_at,
             price,
             looks: 0,
             first_look_at: None,
@@ -57,7 +66,7 @@ impl Model {
             smallest_gap_ms: None,
             told_at: None,
             report: None,
-            pingback: pingback.map(|address| String::from_utf8_lossy(address).into_owned()),
+            pingback,
             ends_with,
             answer: answers::answer(&upload, form, self.scenario.piped_answers),
         });

@@ -7,9 +7,6 @@ use super::Model;
 use crate::clock::Timestamp;
 use crate::protocol::{CaptchaId, ErrorCode, Form};
 
-/// Pingback addresses that can be registered (protocol.md 4).
-const PINGBACKS_MAX: usize = 100;
-
 /// The looks that a call makes when each id counts, and 1 when it makes none: what R grows by.
 pub(super) fn ids_in(form: &Form) -> u64 {
     let Some(ids) = form.word("ids") else { return 1 };
@@ -139,18 +136,12 @@ impl Model {
             return Say::Code(ErrorCode::BadParameters);
         };
         let address = String::from_utf8_lossy(address).into_owned();
-        if !self.pingbacks.contains(&address) {
-            if self.pingbacks.len() >= PINGBACKS_MAX {
-                return Say::Code(ErrorCode::BadParameters);
-            }
-            self.pingbacks.push(address);
-        }
-        Say::word("OK")
+        if self.pushes.register(address) { Say::word("OK") } else { Say::Code(ErrorCode::BadParameters) }
     }
 
     fn pingbacks(&self) -> Say {
-        let plain = format!("OK|{}", self.pingbacks.join("|"));
-        let addresses: Vec<String> = self.pingbacks.iter().map(|address| quoted(address)).collect();
+        let plain = format!("OK|{}", self.pushes.addresses().join("|"));
+        let addresses: Vec<String> = self.pushes.addresses().iter().map(|address| quoted(address)).collect();
         Say::value(plain, format!("[{}]", addresses.join(",")))
     }
 
@@ -158,7 +149,7 @@ impl Model {
         let Some(address) = form.word("addr") else {
             return Say::Code(ErrorCode::BadParameters);
         };
-        self.pingbacks.retain(|known| address != b"all" && known.as_bytes() != address);
+        self.pushes.remove(address);
         Say::word("OK")
     }
 }

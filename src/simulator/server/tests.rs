@@ -116,3 +116,48 @@ async fn a_body_that_cannot_be_read_is_an_upload_error() {
     let reply = exchange(&simulator, &format!("POST /in.php?key={DEFAULT_KEY}"), "{\"method\":").await;
     assert_eq!(body(&reply), "ERROR_UPLOAD");
 }
+
+/// Takes calls one after the other, and says OK to each; gives their bodies.
+async fn receiver() -> (String, tokio::sync::mpsc::Receiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/answers", listener.local_addr().unwrap());
+    let (tell, told) = tokio::sync::mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut call = String::new();
+            while !call.contains("code=") {
+                let mut bytes = [0; 1_024];
+                let read = stream.read(&mut bytes).await.unwrap();
+                call.push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+            assert!(call.starts_with("POST /answers HTTP/1.1\r\n"), "{call}");
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK").await.unwrap();
+            tell.send(body(&call).to_owned()).await.unwrap();
+        }
+    });
+    (url, told)
+}
+
+#[tokio::test]
+async fn answers_are_pushed_to_a_receiver_that_was_registered_and_early_ones_before_the_reply() {
+    let (simulator, (url, mut told)) =
+        (started(&json!({"faults": {"push_early": "next 1"}})), receiver().await);
+    let register = format!("GET /res.php?key={DEFAULT_KEY}&action=add_pingback&addr=127.0.0.1");
+    assert_eq!(body(&exchange(&simulator, &register, "").await), "OK");
+    let upload = format!("POST /in.php?key={DEFAULT_KEY}&pingback={url}");
+    for is_early in [true, false] {
+        let reply = exchange(&simulator, &upload, TOKEN).await;
+        let id = body(&reply).strip_prefix("OK|").unwrap().to_owned();
+        // It has been told by the time that the reply is here.
+        let pushed =
+            if is_early { told.try_recv().ok() } else { timeout(PATIENCE, told.recv()).await.unwrap() };
+        let form = Form::decode(TOKEN, &Bytes::new()).unwrap();
+        let code = expected_answer(&form, 0.0).unwrap().plain;
+        assert_eq!(pushed, Some(format!("id={id}&code={code}")));
+    }
+    while simulator.state().counts.pushes_taken < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(simulator.state().captchas.told, 2);
+    simulator.stop().await;
+}
