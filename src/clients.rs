@@ -1,6 +1,6 @@
 //! The internal callers: who they are, and what was set for each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::config::{self, AuthMode, Config};
-use crate::engine::Policy;
+use crate::config::{self, AuthMode, Config, Exact};
+use crate::engine::{Allowance, Policy, allowance};
 use crate::metrics::{Metrics, PollCounters};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::ClientKey;
@@ -27,7 +27,10 @@ pub struct Client {
     /// How long its polls may wait for an answer.
     pub poll_hold: Duration,
     pub polls: PollCounters,
+    /// What it may do.
     pub policy: Policy,
+    /// What it may spend.
+    pub allowance: Allowance,
     /// Smooths its uploads at the door. A token bucket lets burst + rate through in one window, so it guards no block
     /// rule.
     limiter: Option<Arc<DefaultDirectRateLimiter>>,
@@ -38,6 +41,10 @@ impl Client {
     /// `before` is the same client as it was before a reload: what it has used of its rate stays used.
     fn new(settings: &config::Client, config: &Config, metrics: &Metrics, before: Option<&Self>) -> Self {
         let before = before.filter(|before| before.rate == settings.rate);
+        let allowance = allowance_of(settings);
+        for quota in allowance::Quota::ALL.into_iter().filter(|quota| allowance.limit(*quota).is_some()) {
+            metrics.may_refuse(&settings.name, quota.rule().label());
+        }
         Self {
             name: Arc::from(settings.name.as_str()),
             weight: settings.weight,
@@ -50,6 +57,7 @@ impl Client {
                 pages: settings.pages.clone(),
                 page_required: settings.page_required,
             },
+            allowance,
             limiter: match before {
                 Some(before) => before.limiter.clone(),
                 None => settings.rate.and_then(limiter).map(Arc::new),
@@ -90,6 +98,15 @@ impl Clients {
         self.0.store(Arc::new(self.0.load().reloaded(config, metrics)));
     }
 
+    /// Every client, in the order of their names.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        let table = self.0.load();
+        let all = table.by_key.values().chain(&table.open);
+        let by_name: BTreeMap<_, _> = all.map(|client| (Arc::clone(&client.name), client)).collect();
+        by_name.into_values().map(Arc::clone).collect()
+    }
+
     /// The client whose key this is.
     ///
     /// # Errors
@@ -119,6 +136,17 @@ impl Table {
         let everybody = || config::Client { name: OPEN_CLIENT.to_owned(), ..config::Client::default() };
         let is_open = config.auth.mode == AuthMode::Open;
         Self { by_key, open: is_open.then(|| client(&everybody())) }
+    }
+}
+
+fn allowance_of(settings: &config::Client) -> Allowance {
+    Allowance {
+        open: settings.max_open,
+        daily_usd: settings.daily_budget_usd.map(|Exact(usd)| usd),
+        daily_captchas: settings.daily_budget_captchas,
+        monthly_usd: settings.monthly_budget_usd.map(|Exact(usd)| usd),
+        monthly_captchas: settings.monthly_budget_captchas,
+        warning: settings.budget_warning.0,
     }
 }
 

@@ -20,6 +20,9 @@ use crate::protocol::ids::ClientKey;
 /// Below this the upstream may block the account; httpx-based clients give a call up after as long.
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
 
+/// The days of the longest month.
+const DAYS_OF_A_MONTH: u32 = 31;
+
 /// Adds the faults between settings.
 pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
     listeners(config, reading);
@@ -28,6 +31,7 @@ pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
         required(reading, &["upstream.key", "upstream.key_file"]);
     }
     clients(config, reading, sandbox);
+    budgets(config, reading);
     let pem = [
         ("listen.tls_cert", &config.listen.tls_cert, "CERTIFICATE"),
         ("listen.tls_key", &config.listen.tls_key, "PRIVATE KEY"),
@@ -112,6 +116,21 @@ fn clients(config: &Config, reading: &mut Reading, sandbox: bool) {
             reading.faults.add(&place, &setting, problem);
         }
         one_client(client, &setting, reading, &mut taken);
+    }
+}
+
+/// A budget is taken up from the usage after a restart, so a month's usage has to be there.
+fn budgets(config: &Config, reading: &mut Reading) {
+    let is_monthly =
+        |client: &&Client| client.monthly_budget_usd.is_some() || client.monthly_budget_captchas.is_some();
+    let (name, days) = ("store.usage_days", config.store.usage_days);
+    if let Some(client) = config.clients.iter().find(is_monthly)
+        && days < DAYS_OF_A_MONTH
+    {
+        let expected =
+            format!("at least {DAYS_OF_A_MONTH}, because client {} has a monthly budget", client.name);
+        let place = reading.place_for(name);
+        reading.faults.add(&place, name, Problem::Unfit { found: days.to_string(), expected });
     }
 }
 

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `sections` | the types that the rest of the program reads, and their defaults |
 //! | `table` | the settings table: every name with its bounds and its doc |
-//! | `prices` | what answers cost |
+//! | `prices`, `exact` | what answers cost; numbers taken by their digits |
 //! | `reference` | the table as the reference file and for the README |
 //! | `sources` | the file and the environment as settings, each with its place |
 //! | `values`, `secrets` | how single values, and keys from files, are read |
@@ -18,6 +18,7 @@
 //! | `check` | what needs more than one setting to be judged; the warnings |
 
 mod check;
+mod exact;
 mod faults;
 mod live;
 mod prices;
@@ -38,6 +39,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use exact::Exact;
 pub use faults::{Fault, Faults, Problem};
 pub use live::Live;
 pub use prices::Prices;

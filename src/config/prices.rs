@@ -1,12 +1,12 @@
 //! What an answer costs where the upstream did not say: in USD per 1,000 answers, as the service's price list has it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::de::{Error as _, Unexpected};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::exact::Exact;
 use crate::protocol::methods::{FirstLook, Method};
 
 /// The highest price, in USD per 1,000 answers.
@@ -46,49 +46,21 @@ impl Default for Prices {
 
 impl Serialize for Prices {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // TOML has no other numbers with a fraction. They are read back by their shortest digits, which are the same.
-        let number = |price: &Decimal| price.to_string().parse::<f64>().unwrap_or_default();
-        to.collect_map(self.0.iter().map(|(method, price)| (method.label(), number(price))))
+        to.collect_map(self.0.iter().map(|(method, price)| (method.label(), Exact(*price))))
     }
 }
 
 /// The prices that are given, over the defaults.
 impl<'de> Deserialize<'de> for Prices {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let given = BTreeMap::<String, Price>::deserialize(from)?;
+        let given = BTreeMap::<String, Exact>::deserialize(from)?;
         let mut prices = Self::default();
-        for (label, Price(price)) in given {
+        for (label, Exact(price)) in given {
             let method =
                 Method::from_label(&label).ok_or_else(|| D::Error::custom("not a method's label"))?;
             prices.0.insert(method, price);
         }
         Ok(prices)
-    }
-}
-
-/// A number of TOML, taken by its digits: 0.1 is a tenth, and not the nearest binary fraction.
-struct Price(Decimal);
-
-impl<'de> Deserialize<'de> for Price {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Price;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Price, E> {
-                Ok(Price(number.into()))
-            }
-            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Price, E> {
-                Ok(Price(number.into()))
-            }
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Price, E> {
-                let digits = number.to_string().parse();
-                digits.map(Price).map_err(|_| E::invalid_value(Unexpected::Float(number), &self))
-            }
-        }
-        from.deserialize_any(Visitor)
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::exact::Exact;
 use super::values::{self, StoreUrl};
 use crate::clock::Day;
 use crate::engine::{BatchCountsAs, BudgetMode, Limits};
@@ -259,6 +261,17 @@ pub struct Client {
     pub rate: Option<f64>,
     #[serde(with = "compact::optional", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_open: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_budget_usd: Option<Exact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_budget_captchas: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_budget_usd: Option<Exact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_budget_captchas: Option<u64>,
+    pub budget_warning: Exact,
     /// Empty: all.
     #[serde(with = "values::methods", skip_serializing_if = "BTreeSet::is_empty")]
     pub methods: BTreeSet<Method>,
@@ -281,6 +294,12 @@ impl Default for Client {
             weight: 1,
             rate: None,
             hold: None,
+            max_open: None,
+            daily_budget_usd: None,
+            daily_budget_captchas: None,
+            monthly_budget_usd: None,
+            monthly_budget_captchas: None,
+            budget_warning: Exact(Decimal::new(8, 1)),
             methods: BTreeSet::new(),
             pages: Vec::new(),
             page_required: false,

@@ -80,6 +80,10 @@ const NETWORKS: Accepts =
 const LOOK: Accepts = Accepts::Time(Duration::ZERO, MIN.saturating_mul(5));
 /// What a client's name has to be.
 pub(crate) const CLIENT_NAME: &str = "1 to 64 letters (a-z, A-Z), digits, dots, hyphens and underscores";
+/// Most captchas that a limit allows open at once.
+const OPEN_MAX: u64 = 1_000_000;
+/// The highest budget in USD.
+const BUDGET_USD_MAX: u32 = 1_000_000;
 /// TOML's largest integer.
 const UNBOUNDED: u64 = i64::MAX.unsigned_abs();
 
@@ -157,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
     row("client.weight", Accepts::Count(1, 1000), "", "The client's share where uploads have to wait for their turn."),
     row("client.rate", Accepts::Above0UpTo(1_000_000), "10.0", "How many uploads a second the client may make; without it: no limit."),
     row("client.hold", HOLD, r#""4s""#, "polling.hold for this client."),
+    row("client.max_open", Accepts::Count(1, OPEN_MAX), "50", "How many of the client's captchas may be open at once, with uploads that wait for their turn; without it: no limit."),
+    row("client.daily_budget_usd", Accepts::From0UpTo(BUDGET_USD_MAX), "5.0", "What the client may spend in a day, in UTC; what is under way counts with the price in [prices]."),
+    row("client.daily_budget_captchas", Accepts::Count(0, UNBOUNDED), "1000", "How many captchas the client may upload in a day."),
+    row("client.monthly_budget_usd", Accepts::From0UpTo(BUDGET_USD_MAX), "100.0", "The same for a month of the calendar, in money."),
+    row("client.monthly_budget_captchas", Accepts::Count(0, UNBOUNDED), "20000", "The same for a month, in captchas."),
+    row("client.budget_warning", Accepts::Above0UpTo(1), "", "The part of a budget from which on a log line, a metric and an alert say that the rest runs out."),
     row("client.methods", Accepts::Each(Items::Methods, r#"labels of the methods' table, such as ["image", "recaptcha_v2"]"#), r#"["image", "recaptcha_v2"]"#, "The methods that the client may upload; without it: all."),
     row("client.pages", Accepts::Each(Items::Pages, r#"hosts, such as ["shop.example.com", "*.example.com"]"#), r#"["shop.example.com", "*.example.com"]"#, "The hosts of the pages that the client may work on, a `*.` standing for every host below; without it: all."),
     row("client.page_required", Accepts::Switch, "", "true: an upload has to name its page, so images and texts are refused."),

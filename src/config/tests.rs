@@ -2,6 +2,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+
 use super::*;
 use crate::clock::Day;
 use crate::protocol::ids::ClientKey;
@@ -340,6 +342,29 @@ CAPGATE_CLIENT__0__METHODS: client.0.methods: found "imgae", "no_such", 1, expec
 CAPGATE_CLIENT__0__PAGES: client.0.pages: found "https://example.com/", expected a list of 1 to 1000 hosts, such as ["shop.example.com", "*.example.com"]
 CAPGATE_CLIENT__0__PAGE_REQUIRED: client.0.page_required: found "yes", expected true or false"#;
     assert_eq!(faults, expected, "\n{faults}");
+}
+
+#[test]
+fn budgets_are_taken_by_their_digits_and_a_months_usage_has_to_be_kept() {
+    let text = |days: u32| {
+        format!(
+            "[store]\nusage_days = {days}\n[[client]]\nname = \"a\"\nkey = \"{CLIENT}\"\nmax_open = 5\n\
+             daily_budget_usd = 0.1\nmonthly_budget_usd = 3\ndaily_budget_captchas = 0\nbudget_warning = 0.95\n"
+        )
+    };
+    let client = load(&text(31), &[]).unwrap().clients.remove(0);
+    assert_eq!(
+        (client.daily_budget_usd, client.monthly_budget_usd),
+        (Some(Exact(Decimal::new(1, 1))), Some(Exact(3.into())))
+    );
+    assert_eq!((client.max_open, client.daily_budget_captchas), (Some(5), Some(0)));
+    assert_eq!(client.budget_warning, Exact(Decimal::new(95, 2)));
+    assert_eq!(Client::default().budget_warning, Exact(Decimal::new(8, 1)));
+    assert_eq!(
+        load(&text(30), &[]).unwrap_err(),
+        "capgate.toml:2:1: store.usage_days: found 30, expected at least 31, because client a has a monthly budget"
+    );
+    load(&text(7).replace("monthly_budget_usd = 3\n", ""), &[]).unwrap();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::allowances::Allowances;
 use super::troubles::Troubles;
 use crate::clock::Timestamp;
 use crate::metrics::Metrics;
@@ -19,6 +20,8 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     troubles: Arc<Troubles>,
+    /// Follows what happens to captchas.
+    allowances: Option<Arc<Allowances>>,
     state: Mutex<State>,
     has_failed: Notify,
 }
@@ -41,7 +44,14 @@ impl Keeper {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, troubles: Arc<Troubles>) -> Self {
         metrics.store_is_up(true);
-        Self { store, metrics, troubles, state: Mutex::default(), has_failed: Notify::new() }
+        let (state, has_failed) = (Mutex::default(), Notify::new());
+        Self { store, metrics, troubles, allowances: None, state, has_failed }
+    }
+
+    /// From now on what happens to captchas changes what clients may spend.
+    #[must_use]
+    pub fn charging(self, allowances: Arc<Allowances>) -> Self {
+        Self { allowances: Some(allowances), ..self }
     }
 
     /// Makes `change` durable.
@@ -80,6 +90,9 @@ impl Keeper {
     /// Makes `change` durable now or, when the store is down, as soon as it can; for what has happened and is true
     /// whether it is kept or not. False when the store is down.
     pub async fn keep(&self, change: Change) -> bool {
+        if let Some(allowances) = &self.allowances {
+            allowances.note(&change);
+        }
         if let Err(StoreError::Failed(_)) = self.commit(change.clone()).await {
             let mut state = self.state();
             if state.late.len() < LATE_MAX {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `submitter`, `sending` | uploads, each in its turn |
 //! | `repeats` | uploads that come again, and must not be paid twice |
+//! | `allowances` | what clients may spend |
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `holds` | polls that wait for an answer |
@@ -19,6 +20,7 @@
 //! | `tasks` | starts and ends all of it |
 
 pub mod account;
+pub mod allowances;
 pub mod answers;
 mod budgets;
 pub mod callbacks;
@@ -47,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::{Config, Live};
+use crate::engine::captcha::LIFETIME;
 use crate::engine::limits::Limits;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
@@ -55,6 +58,7 @@ use crate::receivers::Receivers;
 use crate::store::{Change, Store, StoreError};
 use crate::upstream::Upstream;
 use account::Account;
+use allowances::Allowances;
 use answers::{Answers, Found};
 use callbacks::Callbacks;
 use gate::Gate;
@@ -83,6 +87,7 @@ pub struct Driver {
     pub answers: Arc<Answers>,
     pub poller: Arc<Poller>,
     pub account: Account,
+    pub allowances: Arc<Allowances>,
     pub reports: Reports,
     pub pingbacks: Arc<Pingbacks>,
     pub callbacks: Arc<Callbacks>,
@@ -131,7 +136,12 @@ impl Driver {
         let live = Live::new(config.clone());
         let history = Arc::new(History::new(clock, live.clone()));
         let troubles = Arc::new(Troubles::new(clock));
-        let keeper = Arc::new(Keeper::new(store, Arc::clone(&metrics), Arc::clone(&troubles)));
+        let allowances = Arc::new(Allowances::new(clock, live.clone()));
+        // What was about to be sent counts as unknown since the store was loaded.
+        let (since, open_since) = (Allowances::needs_since(clock.now()), clock.now() - LIFETIME);
+        allowances.restore(&store.ledger(since, open_since).await?.usage, &recovered.captchas);
+        let keeper = Keeper::new(store, Arc::clone(&metrics), Arc::clone(&troubles));
+        let keeper = Arc::new(keeper.charging(Arc::clone(&allowances)));
         let admission = budgets::restore(config, limits, &recovered, clock.now());
         let gate = Arc::new(Gate::new(
             clock,
@@ -209,7 +219,8 @@ impl Driver {
             callbacks,
             history,
             troubles,
-            submitter: Submitter::start(sender, repeats, &live),
+            submitter: Submitter::start(sender, repeats, Arc::clone(&allowances), &live),
+            allowances,
             tasks,
             gate,
             keeper,
@@ -314,16 +325,7 @@ impl Driver {
             Err(Refusal::TooFast)
         } else {
             let deadline = arrived_at + self.live.load().uploads.hold;
-            self.submitter
-                .submit(
-                    Arc::clone(&client.name),
-                    client.weight,
-                    upload,
-                    hung_up.clone(),
-                    arrived_at,
-                    deadline,
-                )
-                .await
+            self.submitter.submit(client, upload, hung_up.clone(), arrived_at, deadline).await
         };
         if let Err(refusal) = &result {
             self.metrics.upload_refused(&client.name, refusal.reason());

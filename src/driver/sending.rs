@@ -95,8 +95,8 @@ impl Sender {
     }
 
     async fn send_once(&self, item: &mut Item<Waiting>, ticket: Ticket) -> Sent {
-        let wanted = &mut item.value.wanted;
-        let (upload, client) = (&item.value.upload, &item.client);
+        let Waiting { upload, repeat, wanted, reserved, .. } = &mut item.value;
+        let (upload, client) = (&*upload, &item.client);
         let intent = IntentId(rand::random());
         let noted =
             Intent { id: intent, client: client.to_string(), method: upload.method, at: self.clock.now() };
@@ -104,6 +104,7 @@ impl Sender {
             self.gate.settle(ticket, Ended::NotSent);
             return Sent::Refused(Refusal::StoreDown);
         }
+        reserved.sent();
         let reply = self.gate.send(ticket, Call::Submit(Arc::clone(upload)), read).await;
         let at = self.clock.now();
         let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
@@ -115,14 +116,16 @@ impl Sender {
                     not_accepted(NotAccepted::Unknown).await;
                     return Sent::Refused(Refusal::Unknown);
                 }
-                let accepted = Change::Accepted { intent, id, at, repeat: Some(item.value.repeat) };
+                let accepted = Change::Accepted { intent, id, at, repeat: Some(*repeat) };
                 let wanted = wanted.take().map(|wanted| self.callbacks.accepted(id, wanted, at));
+                reserved.accepted(id, at);
                 // Paid, and looked at from now on whatever the store says.
                 let kind = Kind { method: upload.method, page: upload.page, is_pushed: false };
                 self.poller.open(id, kind, at);
                 Sent::Accepted(Accepted { id, at, changes: [accepted].into_iter().chain(wanted).collect() })
             }
             Ok(UploadReply::Refused { code, text }) => {
+                reserved.not_taken();
                 not_accepted(NotAccepted::Refused).await;
                 match code.reaction() {
                     Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling => Sent::Again,
@@ -135,6 +138,7 @@ impl Sender {
                 Sent::Refused(Refusal::Unknown)
             }
             Err(UpstreamError::NotSent(_)) => {
+                reserved.not_taken();
                 not_accepted(NotAccepted::Refused).await;
                 if at + RETRY_AFTER >= item.deadline {
                     let is_down = self.keeper.is_down();

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
+use super::allowances::{Allowances, Reserved};
 use super::callbacks::{Callbacks, Wanted};
 use super::repeats::{Attempt, Begun, HungUp, Parcel, Repeats};
 use super::sending::Sender;
+use crate::clients::Client;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthMode, Config, Live, Uploads};
 use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
@@ -30,6 +32,8 @@ pub(super) struct Waiting {
     pub attempt: Attempt,
     /// Where its client wants the outcome pushed to.
     pub wanted: Option<Wanted>,
+    /// What the client may spend is less by it.
+    pub reserved: Reserved,
     pub answer: oneshot::Sender<Result<Parcel, Refusal>>,
 }
 
@@ -52,13 +56,14 @@ pub struct Submitter {
     inbox: mpsc::Sender<Item<Waiting>>,
     repeats: Repeats,
     callbacks: Arc<Callbacks>,
+    allowances: Arc<Allowances>,
     clock: Clock,
 }
 
 impl Submitter {
     /// Starts the task that owns the queue.
     #[must_use]
-    pub fn start(sender: Sender, repeats: Repeats, live: &Live) -> Self {
+    pub fn start(sender: Sender, repeats: Repeats, allowances: Arc<Allowances>, live: &Live) -> Self {
         let (tasks, clock, callbacks) = (sender.tasks.clone(), sender.clock, Arc::clone(&sender.callbacks));
         let (inbox, handed_over) = mpsc::channel(HANDOVERS_MAX);
         let queue = Queue {
@@ -69,7 +74,7 @@ impl Submitter {
             clients: None,
         };
         tasks.spawn_endless(queue.run(handed_over, live.changes()));
-        Self { inbox, repeats, callbacks, clock }
+        Self { inbox, repeats, callbacks, allowances, clock }
     }
 
     /// Waits for a turn until `deadline`, then for the upstream's reply.
@@ -78,14 +83,13 @@ impl Submitter {
     /// [`Refusal`] when it got no id.
     pub async fn submit(
         &self,
-        client: Arc<str>,
-        weight: u32,
+        client: &Client,
         upload: Upload,
         hung_up: HungUp,
         arrived_at: Timestamp,
         deadline: Timestamp,
     ) -> Result<Parcel, Refusal> {
-        let repeat = Repeat::of(&client, &upload);
+        let repeat = Repeat::of(&client.name, &upload);
         // The one before may take longer than this one may wait; then its id waits for the next.
         let begun = tokio::select! {
             biased;
@@ -95,13 +99,19 @@ impl Submitter {
         let attempt = match begun {
             Begun::New(attempt) => attempt,
             Begun::Again(parcel) => {
-                tracing::info!(%client, captcha = %parcel.id(), "the same upload again: it is told its id");
+                tracing::info!(client = %client.name, captcha = %parcel.id(), "the same upload again: it is told its id");
                 return Ok(parcel);
             }
         };
-        let target = upload.pingback.clone();
-        let wanted = match target.map(|target| self.callbacks.promise(&client, target)).transpose() {
-            Ok(wanted) => wanted,
+        // What was bought is told even to a client that has nothing left to spend.
+        let reserved = self.allowances.reserve(client, upload.method).map_err(Refusal::Denied);
+        let prepared = reserved.and_then(|reserved| {
+            let target = upload.pingback.clone();
+            let wanted = target.map(|target| self.callbacks.promise(&client.name, target)).transpose()?;
+            Ok((reserved, wanted))
+        });
+        let (reserved, wanted) = match prepared {
+            Ok(prepared) => prepared,
             Err(refusal) => {
                 attempt.refused(&refusal);
                 return Err(refusal);
@@ -109,12 +119,21 @@ impl Submitter {
         };
         let (answer, told) = oneshot::channel();
         let item = Item {
-            client,
-            weight,
+            client: Arc::clone(&client.name),
+            weight: client.weight,
             priority: upload.priority,
             bytes: upload.size_bytes() as u64,
             deadline,
-            value: Waiting { upload: Arc::new(upload), repeat, arrived_at, hung_up, attempt, wanted, answer },
+            value: Waiting {
+                upload: Arc::new(upload),
+                repeat,
+                arrived_at,
+                hung_up,
+                attempt,
+                wanted,
+                reserved,
+                answer,
+            },
         };
         self.inbox.send(item).await.map_err(|_| Refusal::Stopping)?;
         told.await.unwrap_or(Err(Refusal::Stopping))

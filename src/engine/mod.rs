@@ -5,7 +5,7 @@
 //! - [`window`], [`ledger`]: the two shapes of a budget, each with its invariant and the reason why it is enough.
 //! - [`waits`]: what the upstream's last answers forbid: no slot, zero balance, a block, a refused key.
 //! - [`admission`]: all of them say yes, or none is spent.
-//! - [`policy`]: what a client may do.
+//! - [`policy`], [`allowance`]: what a client may do, and what it may spend.
 //! - [`fair_queue`]: whose upload is next.
 //! - [`captcha`]: one captcha's life, and what looks teach about it.
 //! - [`polling`]: which captchas are looked at when, and together with which.
@@ -17,6 +17,7 @@
 //! told until when the answer is no.
 
 pub mod admission;
+pub mod allowance;
 pub mod block_rules;
 pub mod budget;
 pub mod captcha;
@@ -36,6 +37,7 @@ pub mod window;
 mod recount;
 
 pub use admission::{Admission, Past, SavedAdmission, Ticket};
+pub use allowance::Allowance;
 pub use block_rules::BlockRule;
 pub use budget::BudgetState;
 pub use fair_queue::{FairQueue, Full, Item, ItemKey, QueueLimit, QueueLimits};

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use rust_decimal::Decimal;
+
+use super::allowance::Quota;
 use crate::clock::{Day, Timestamp};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::hosts::{self, Host, PagePattern, Role};
@@ -43,15 +46,21 @@ macro_rules! rule_table {
 }
 
 // The code decides what a client library does. To all of them a key that does not exist is the end, as an operator who
-// stops a client means it; parameters are the caller's to mend.
+// stops a client means it; parameters are the caller's to mend; no money ends a run, and is what getbalance shows; only
+// a missing slot is tried again soon. A label is the name of the setting that refuses.
 #[rustfmt::skip]
 rule_table! {
-    Stopped     = "stopped"       => KeyDoesNotExist,   "The client is stopped, by the setting `stopped` or by an operator.";
-    Expired     = "expired"       => KeyDoesNotExist,   "The day in `expires` is over.";
-    Method      = "method"        => BadParameters,     "The method is not among `methods`.";
-    Page        = "page"          => BadTokenOrPageUrl, "A parameter names a host that is not among `pages`, or an address that can be read in two ways.";
-    PageMissing = "page_missing"  => PageUrl,           "`page_required` is set and the upload names no page.";
-    Disguise    = "disguise"      => BadParameters,     "A parameter has a name that the service takes for one which decides method or page, such as `method[]`.";
+    Stopped         = "stopped"                 => KeyDoesNotExist,   "The client is stopped, by the setting `stopped` or by an operator.";
+    Expired         = "expires"                 => KeyDoesNotExist,   "The day in `expires` is over.";
+    Method          = "methods"                 => BadParameters,     "The method is not among `methods`.";
+    Page            = "pages"                   => BadTokenOrPageUrl, "A parameter names a host that is not among `pages`, or an address that can be read in two ways.";
+    PageMissing     = "page_required"           => PageUrl,           "`page_required` is set and the upload names no page.";
+    Disguise        = "disguise"                => BadParameters,     "A parameter has a name that the service takes for one which decides method or page, such as `method[]`.";
+    TooManyOpen     = "max_open"                => NoSlotAvailable,   "As many of its captchas are open or wait for their turn as `max_open` allows; passes when one ends.";
+    DailyUsd        = "daily_budget_usd"        => ZeroBalance,       "The captcha would go past the money for the day, until midnight UTC.";
+    DailyCaptchas   = "daily_budget_captchas"   => ZeroBalance,       "The captchas for the day are used up, until midnight UTC.";
+    MonthlyUsd      = "monthly_budget_usd"      => ZeroBalance,       "The captcha would go past the money for the month, until the first of the next, UTC.";
+    MonthlyCaptchas = "monthly_budget_captchas" => ZeroBalance,       "The captchas for the month are used up, until the first of the next, UTC.";
 }
 
 /// Why a client may not do this.
@@ -73,6 +82,13 @@ pub enum Denied {
     PageMissing,
     #[error("the parameter {0:?} can be taken for another")]
     Disguise(String),
+    #[error("the client has {0} captchas open, as many as it may")]
+    TooManyOpen(u32),
+    #[error(
+        "another captcha would go past the client's limit of {} {} a {}, what is under way counted, until {until}",
+        limit.normalize(), quota.unit(), quota.period()
+    )]
+    Spent { quota: Quota, limit: Decimal, until: Timestamp },
 }
 
 impl Denied {
@@ -85,6 +101,17 @@ impl Denied {
             Self::Page { .. } | Self::Unreadable { .. } => Rule::Page,
             Self::PageMissing => Rule::PageMissing,
             Self::Disguise(_) => Rule::Disguise,
+            Self::TooManyOpen(_) => Rule::TooManyOpen,
+            Self::Spent { quota, .. } => quota.rule(),
+        }
+    }
+
+    /// Until when it does, where that is known.
+    #[must_use]
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Spent { until, .. } => Some(*until),
+            _ => None,
         }
     }
 }

@@ -59,6 +59,20 @@ catalogue! {
     captchas_open: IntGauge[];
     /// Captchas that a client waits for.
     client_captchas_open: IntGaugeVec["client"];
+    /// How many captchas a client may have open at once, where it has such a limit.
+    client_captchas_open_limit: IntGaugeVec["client"];
+    /// What a client may spend in a day or month, in USD, where it has such a budget.
+    client_budget_limit_usd: GaugeVec["client", "period"];
+    /// What is left of it; what is under way counts as spent.
+    client_budget_left_usd: GaugeVec["client", "period"];
+    /// How many captchas a client may upload in a day or month, where it has such a budget.
+    client_budget_limit_captchas: GaugeVec["client", "period"];
+    /// How many of them are left.
+    client_budget_left_captchas: GaugeVec["client", "period"];
+    /// The part of a budget from which on its rest is said to run out.
+    client_budget_warning_ratio: GaugeVec["client"];
+    /// 1 while a client may not upload, because it was stopped or its last day is over.
+    client_stopped: IntGaugeVec["client"];
     /// What answers cost, in USD; the upstream tells it only where a client asks with get2.
     cost_usd_total: CounterVec["client", "method"];
     /// Longest that an answer can have lain at the upstream: time since the look before, or since the first was allowed.
@@ -141,6 +155,26 @@ impl Drop for OpenConnection {
     }
 }
 
+/// What one client may do and spend at present.
+#[derive(Clone, Debug)]
+pub struct Standing<'a> {
+    pub client: &'a str,
+    pub is_stopped: bool,
+    pub open_limit: Option<u32>,
+    pub budgets: Vec<Budget>,
+    /// The part of a budget from which on its rest is said to run out.
+    pub warning: f64,
+}
+
+/// A client's budget, in USD or captchas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    pub is_usd: bool,
+    pub period: &'static str,
+    pub limit: f64,
+    pub left: f64,
+}
+
 /// One client's poll counters, looked up once: polls are the hot path.
 #[derive(Clone, Debug)]
 pub struct PollCounters([IntCounter; 4]);
@@ -174,9 +208,8 @@ impl Metrics {
     /// The counters for one client's polls.
     #[must_use]
     pub fn poll_counters(&self, client: &str) -> PollCounters {
+        self.may_refuse(client, "queue_full");
         let (polls, client) = (&self.catalogue.polls_total, self.clients.of(client));
-        // An alert compares this with what it was, so it must be there before the first.
-        self.catalogue.upload_refusals_total.with_label_values(&[client, "queue_full"]).inc_by(0);
         PollCounters(PollOutcome::ALL.map(|outcome| polls.with_label_values(&[client, outcome.label()])))
     }
 
@@ -302,6 +335,12 @@ impl Metrics {
         self.catalogue.upload_refusals_total.with_label_values(&[self.clients.of(client), reason]).inc();
     }
 
+    /// An alert compares the refusals for this reason with what they were, so they must be there before the first.
+    pub fn may_refuse(&self, client: &str, reason: &'static str) {
+        let labels = [self.clients.of(client), reason];
+        self.catalogue.upload_refusals_total.with_label_values(&labels).inc_by(0);
+    }
+
     pub fn would_refuse(&self, reason: &'static str) {
         self.catalogue.observed_refusals_total.with_label_values(&[reason]).inc();
     }
@@ -322,6 +361,33 @@ impl Metrics {
         }
         for (reason, until) in waits {
             gauges.with_label_values(&[reason]).set(seconds(until));
+        }
+    }
+
+    /// What clients may do and spend at present; what is not among `standings` any more is no longer shown.
+    pub fn clients(&self, standings: &[Standing<'_>]) {
+        let numbers = &self.catalogue;
+        numbers.client_captchas_open_limit.reset();
+        numbers.client_budget_warning_ratio.reset();
+        numbers.client_stopped.reset();
+        let usd = (&numbers.client_budget_limit_usd, &numbers.client_budget_left_usd);
+        let captchas = (&numbers.client_budget_limit_captchas, &numbers.client_budget_left_captchas);
+        for gauges in [usd, captchas] {
+            gauges.0.reset();
+            gauges.1.reset();
+        }
+        for standing in standings {
+            let client = self.clients.of(standing.client);
+            numbers.client_stopped.with_label_values(&[client]).set(standing.is_stopped.into());
+            if let Some(limit) = standing.open_limit {
+                numbers.client_captchas_open_limit.with_label_values(&[client]).set(limit.into());
+            }
+            for budget in &standing.budgets {
+                let (limit, left) = if budget.is_usd { usd } else { captchas };
+                limit.with_label_values(&[client, budget.period]).set(budget.limit);
+                left.with_label_values(&[client, budget.period]).set(budget.left);
+                numbers.client_budget_warning_ratio.with_label_values(&[client]).set(standing.warning);
+            }
         }
     }
 

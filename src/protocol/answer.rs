@@ -1,10 +1,16 @@
 //! A captcha's answer, kept as the upstream gave it and written in the form that each call asks for.
 
 use bytes::Bytes;
+use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::errors::Code;
 use super::form::JsonObject;
+
+/// A price above this is none: what an upstream in disorder writes must not drown all other figures. In USD.
+const PRICE_MAX: Decimal = Decimal::ONE_HUNDRED;
+/// Decimal places of a price that count: with a billionth of a dollar, sums stay exact.
+const PRICE_PLACES: u32 = 9;
 
 /// How a captcha ended.
 #[derive(Clone, Debug)]
@@ -23,6 +29,13 @@ pub struct Solution {
     pub answer: Answer,
     /// In USD, as the upstream wrote it; only `get2` tells it.
     pub price: Option<String>,
+}
+
+/// A price as the upstream wrote it, in USD, if it is one.
+#[must_use]
+pub fn price_of(text: &str) -> Option<Decimal> {
+    let price: Decimal = text.trim().parse().ok()?;
+    (Decimal::ZERO..=PRICE_MAX).contains(&price).then(|| price.round_dp(PRICE_PLACES))
 }
 
 impl From<Answer> for Solution {

@@ -1,10 +1,12 @@
 //! Names of things on the wire: keys, which never print themselves, and captcha ids.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::errors::ErrorCode;
 
@@ -40,9 +42,22 @@ impl fmt::Debug for UpstreamKey {
     }
 }
 
-/// A client's key as it is kept: its SHA-256. A look-up by digest leaks nothing of the key through its duration.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// A client's key as it is kept: its SHA-256. A look-up by digest leaks nothing of the key through its duration, and
+/// two digests are compared in the same time whatever they share.
+#[derive(Clone, Copy, Eq)]
 pub struct ClientKey([u8; 32]);
+
+impl PartialEq for ClientKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Hash for ClientKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl ClientKey {
     /// # Errors

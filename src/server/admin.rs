@@ -6,10 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::Server;
+use super::standings;
 use super::status::{self, State, Status};
 
 pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
     server.driver.gate.publish();
+    standings::publish(&server);
     match server.metrics.text() {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => HttpResponse::InternalServerError().body(format!("metrics: {error}")),

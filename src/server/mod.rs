@@ -7,6 +7,7 @@
 //! | `in_php`, `res_php`, `load_php` | the v1 interface |
 //! | `admin` | `/metrics`, `/healthz`, `/readyz` |
 //! | `status` | the status page, and the same as JSON |
+//! | `standings` | what each client may do and spend, for the metrics |
 //! | `peer` | whether a client is still there |
 //! | `respond` | the one place where our errors become a wire reply |
 
@@ -18,6 +19,7 @@ mod peer;
 mod res_php;
 mod respond;
 pub mod routes;
+mod standings;
 pub mod status;
 
 use std::sync::Arc;

@@ -60,9 +60,12 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
             Ok(()) => respond.text("OK_REPORT_RECORDED"),
             Err(failure) => respond.not_reported(failure),
         },
-        Ok(ResCall::Balance) => match driver.account.ask(Question::Balance).await {
-            Ok(balance) => respond.text(&balance),
-            Err(failure) => respond.no_answer(failure),
+        Ok(ResCall::Balance) => match driver.allowances.balance(&client) {
+            Some(left) => respond.text(&left),
+            None => match driver.account.ask(Question::Balance).await {
+                Ok(balance) => respond.text(&balance),
+                Err(failure) => respond.no_answer(failure),
+            },
         },
         Ok(ResCall::Stats { date }) => match driver.account.ask(Question::Stats(date)).await {
             Ok(page) => respond.page(&page, "text/xml; charset=UTF-8"),

@@ -9,16 +9,12 @@ use rust_decimal::Decimal;
 
 use super::solve_times::SolveTimes;
 use crate::clock::{Day, Timestamp};
-use crate::protocol::answer::Answer;
+use crate::protocol::answer::{Answer, price_of};
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
 
 /// How many days usage is kept when nothing else is said.
 pub const USAGE_KEPT_DAYS: u32 = 400;
-/// A price above this is none: what an upstream in disorder writes must not drown all other figures. In USD.
-const PRICE_MAX: Decimal = Decimal::ONE_HUNDRED;
-/// Decimal places of a price that count: with a billionth of a dollar, sums stay exact.
-const PRICE_PLACES: u32 = 9;
 
 /// Whose usage, of what, when.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +100,7 @@ impl Usage {
             Some(Verdict::Bad) => usage.reported_bad = 1,
             None => {}
         }
-        if let Some(price) = captcha.price.filter(|_| captcha.state == State::Solved).and_then(price) {
+        if let Some(price) = captcha.price.filter(|_| captcha.state == State::Solved).and_then(price_of) {
             (usage.priced, usage.cost) = (1, price);
         }
         usage
@@ -178,12 +174,6 @@ impl UsageTable {
             total
         })
     }
-}
-
-/// A price as the upstream wrote it, if it is one.
-fn price(text: &str) -> Option<Decimal> {
-    let price: Decimal = text.trim().parse().ok()?;
-    (Decimal::ZERO..=PRICE_MAX).contains(&price).then(|| price.round_dp(PRICE_PLACES))
 }
 
 #[cfg(test)]

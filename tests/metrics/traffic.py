@@ -1,4 +1,4 @@
-"""A busy hour in seconds: clients of two names, and a service that is slow, full, blocking and broken in turn."""
+"""A busy hour in seconds: clients of three names, and a service that is slow, full, blocking and broken in turn."""
 
 import contextlib
 import json
@@ -9,10 +9,12 @@ import urllib.parse
 import urllib.request
 
 FAKE = "fakefakefakefakefakefakefake"  # keys have 32 symbols; these belong to nobody
-KEYS = {"team-a": FAKE + "0001", "team-b": FAKE + "0002"}
+KEYS = {"team-a": FAKE + "0001", "team-b": FAKE + "0002", "team-c": FAKE + "0003"}
+# The last of them soon comes to its end.
+LIMITS = {"team-c": ["daily_budget_captchas = 9", "monthly_budget_usd = 50", "max_open = 5"]}
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is not for loopback
 # Alerts that this traffic must raise; they have no `for`, or a short one.
-RAISES = {"CapgateBlocked", "CapgateQueueFull"}
+RAISES = {"CapgateBlocked", "CapgateQueueFull", "CapgateClientBudgetNear", "CapgateClientOverBudget"}
 CALL_LIMIT_S = 10
 # More than the queue takes at once.
 BURST = 30
@@ -41,7 +43,7 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
         'url = "memory:"',
     ]
     for name, key in KEYS.items():
-        lines += ["[[client]]", f'name = "{name}"', f'key = "{key}"']
+        lines += ["[[client]]", f'name = "{name}"', f'key = "{key}"', *LIMITS.get(name, [])]
     return "\n".join(lines) + "\n"
 
 

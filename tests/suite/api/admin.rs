@@ -17,13 +17,22 @@ fn names(page: &str) -> BTreeSet<String> {
 #[test]
 fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
     let receiver = Recorder::start(|_| Say::Text("OK".into()));
-    let gateway = TestGateway::builder().near().start();
+    let gateway = TestGateway::builder()
+        .near()
+        .clients(2)
+        .settings(|config| {
+            let client = &mut config.clients[0];
+            (client.max_open, client.daily_budget_captchas) = (Some(9), Some(9));
+            client.daily_budget_usd = Some(capgate::config::Exact(9.into()));
+        })
+        .start();
     gateway.res("action=add_pingback&addr=127.0.0.1");
     let id = gateway.upload(&[("textcaptcha", "count me"), ("pingback", &receiver.url())]).id();
     wait_until("it is pushed", || gateway.metric("capgate_pingbacks_total", "") > 0.0);
     gateway.answer(&format!("action=get2&id={id}"));
     gateway.res(&format!("action=reportbad&id={id}"));
-    gateway.res("action=getbalance");
+    // A client with a budget is told that, and not the account's balance.
+    gateway.res_as(2, "action=getbalance");
     gateway.get("/load.php");
     let page = gateway.get_admin("/metrics");
     assert!(page.header("Content-Type").is_some_and(|label| label.starts_with("text/plain")));

@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod balance_readings;
 mod batches;
+mod budgets;
 mod command_line;
 mod drain;
 mod encodings;

@@ -51,7 +51,7 @@ fn a_stopped_client_polls_and_reports_what_it_has_and_does_nothing_else() {
 fn a_client_may_upload_on_its_last_day_and_not_after_it() {
     let upstream = Recorder::accepting();
     let over = gateway(&upstream, |client| client.expires = Some("2024-10-04".parse().unwrap()));
-    upload_refused(&over, "ERROR_KEY_DOES_NOT_EXIST", "expired", &[("textcaptcha", "2")]);
+    upload_refused(&over, "ERROR_KEY_DOES_NOT_EXIST", "expires", &[("textcaptcha", "2")]);
     let told = over.upload(&[("textcaptcha", "2"), ("json", "1")]).json();
     assert_eq!(told["error_text"], "the client's access ended with 2024-10-04");
     let open = gateway(&upstream, |client| client.expires = Some("2999-12-31".parse().unwrap()));
@@ -70,7 +70,7 @@ fn a_client_uploads_its_methods_and_no_other() {
         &[("method", "brand_new")],
         &[("method", "userrecaptcha"), ("googlekey", "k"), ("version", "v3")],
     ] {
-        upload_refused(&gateway, "ERROR_BAD_PARAMETERS", "method", fields);
+        upload_refused(&gateway, "ERROR_BAD_PARAMETERS", "methods", fields);
     }
     upload_refused(
         &gateway,
@@ -101,11 +101,11 @@ fn a_client_works_on_its_pages_and_on_no_other() {
         "evil.example",
         "https:shop.example.com",
     ] {
-        upload_refused(&gateway, "ERROR_BAD_TOKEN_OR_PAGEURL", "page", &on(page));
+        upload_refused(&gateway, "ERROR_BAD_TOKEN_OR_PAGEURL", "pages", &on(page));
     }
     let elsewhere =
         [on("https://shop.example.com/"), vec![("new_parameter", "https://evil.example/")]].concat();
-    upload_refused(&gateway, "ERROR_BAD_TOKEN_OR_PAGEURL", "page", &elsewhere);
+    upload_refused(&gateway, "ERROR_BAD_TOKEN_OR_PAGEURL", "pages", &elsewhere);
     let disguised = [on("https://shop.example.com/"), vec![(" pageurl", "https://evil.example/")]].concat();
     upload_refused(&gateway, "ERROR_BAD_PARAMETERS", "disguise", &disguised);
 }
@@ -115,7 +115,7 @@ fn a_page_that_is_required_is_asked_of_images_too() {
     let upstream = Recorder::accepting();
     let gateway = gateway(&upstream, |client| client.page_required = true);
     gateway.upload(&[&TURNSTILE[..], &[("pageurl", "https://any.example/")]].concat()).id();
-    upload_refused(&gateway, "ERROR_PAGEURL", "page_missing", &TURNSTILE);
+    upload_refused(&gateway, "ERROR_PAGEURL", "page_required", &TURNSTILE);
     let body = base64(&image(1, 200));
-    upload_refused(&gateway, "ERROR_PAGEURL", "page_missing", &[("method", "base64"), ("body", &body)]);
+    upload_refused(&gateway, "ERROR_PAGEURL", "page_required", &[("method", "base64"), ("body", &body)]);
 }
