@@ -21,8 +21,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take to send the head of a call.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// A listening socket. Not [`TcpListener::bind`], whose short backlog would refuse a burst of clients.
-pub(super) fn listener(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+/// The inherited socket, or one of our own. Not [`TcpListener::bind`], whose short backlog would refuse a burst of
+/// clients.
+pub(super) fn listener(
+    inherited: Option<TcpListener>,
+    address: SocketAddr,
+    setting: &str,
+) -> anyhow::Result<TcpListener> {
+    if let Some(socket) = inherited {
+        return Ok(socket);
+    }
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;

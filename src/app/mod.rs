@@ -3,6 +3,8 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `listeners` | the sockets, and the web servers on them |
+//! | `sockets` | listening sockets that were inherited |
+//! | `manager` | what the service manager is told |
 //! | `tls` | the https listener and its certificate |
 //! | `store` | the store that the settings ask for |
 //! | `reload`, `watch` | settings are read again; files that were changed |
@@ -10,8 +12,10 @@
 //! | `stop` | the end, in order |
 
 mod listeners;
+mod manager;
 mod reload;
 mod signals;
+mod sockets;
 mod stop;
 mod store;
 mod tls;
@@ -21,12 +25,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Server as Listening;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::receivers::HttpReceivers;
@@ -34,9 +38,11 @@ use crate::server::Server;
 use crate::telemetry::Logs;
 use crate::upstream::HttpUpstream;
 use listeners::{listener, serve_admin, serve_clients};
+use manager::{Manager, News};
 pub use reload::Read;
 use reload::Reloader;
 pub use signals::Signals;
+pub use sockets::Inherited;
 use stop::Ending;
 use tls::{Certificate, Tls};
 
@@ -56,6 +62,8 @@ pub struct App {
     certificate: Option<Arc<Certificate>>,
     clients: Listening,
     admin: Listening,
+    /// Somebody else holds the clients' sockets too.
+    sockets_stay: bool,
 }
 
 impl std::fmt::Debug for App {
@@ -70,15 +78,31 @@ impl App {
     /// # Errors
     /// One clear line: a busy port, a certificate that cannot be read, a store that cannot be opened.
     pub async fn build(config: &Config) -> anyhow::Result<Self> {
+        Self::build_on(Inherited::default(), config).await
+    }
+
+    /// The same, on sockets that somebody else holds open.
+    ///
+    /// # Errors
+    /// As for [`Self::build`], and when any key would be taken from other machines.
+    pub async fn build_on(mut inherited: Inherited, config: &Config) -> anyhow::Result<Self> {
+        let sockets_stay = inherited.has("clients") || inherited.has("tls");
         let key = config.upstream.key.clone().context("upstream.key is missing")?;
-        let clients = listener(config.listen.clients, "listen.clients")?;
-        let admin = listener(config.listen.admin, "listen.admin")?;
-        let tls = Tls::listen(&config.listen)?;
+        let clients = listener(inherited.give("clients"), config.listen.clients, "listen.clients")?;
+        let admin = listener(inherited.give("admin"), config.listen.admin, "listen.admin")?;
+        let tls = Tls::listen(&config.listen, inherited.give("tls"))?;
         let addresses = Addresses {
             clients: clients.local_addr()?,
             admin: admin.local_addr()?,
             tls: tls.as_ref().map(|tls| tls.listener.local_addr()).transpose()?,
         };
+        // The settings were checked for this, but an inherited socket is where it is.
+        let mut open_to = [Some(addresses.clients), addresses.tls].into_iter().flatten();
+        let is_far = open_to.any(|address| !address.ip().is_loopback());
+        ensure!(
+            config.auth.mode != AuthMode::Open || !is_far,
+            "auth.mode is \"open\" and takes any key, and an inherited socket is not on a loopback address"
+        );
         let metrics = Arc::new(Metrics::default());
         let upstream = Arc::new(HttpUpstream::start(&config.upstream, key)?);
         let receivers = Arc::new(HttpReceivers::start(&config.pingback)?);
@@ -101,6 +125,7 @@ impl App {
             clients: serve_clients(&server, clients, tls, config.listen.drain)?,
             admin: serve_admin(&server, admin)?,
             server,
+            sockets_stay,
         })
     }
 
@@ -116,13 +141,20 @@ impl App {
     /// When a listener fails, or it was told twice.
     pub async fn run_until_stopped(self, signals: Signals, read: Read, logs: Logs) -> anyhow::Result<()> {
         let server = Arc::clone(&self.server);
+        let manager = Manager::start()?;
         let reloader = Reloader {
             server: Arc::clone(&self.server),
             upstream: Arc::clone(&self.upstream),
             certificate: self.certificate.clone(),
-            logs,
+            manager: &manager,
+            logs: &logs,
             read: Arc::new(read),
         };
+        let told_to_stop = async {
+            signals.told_to_stop().await;
+            manager.tell(News::Stopping);
+        };
+        manager.tell(News::Ready);
         tokio::select! {
             biased;
             () = signals.told_again() => {
@@ -131,7 +163,7 @@ impl App {
             }
             // It runs for ever.
             () = reloader.run(&signals) => Ok(()),
-            ended = self.run_until(signals.told_to_stop()) => ended,
+            ended = self.run_until(told_to_stop) => ended,
         }
     }
 
@@ -140,13 +172,13 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let cut_off = CancellationToken::new();
+        let over = CancellationToken::new();
         let ending = Ending {
             server: Arc::clone(&self.server),
             clients: self.clients.handle(),
             admin: self.admin.handle(),
-            sockets_stay: false,
-            cut_off: cut_off.clone(),
+            sockets_stay: self.sockets_stay,
+            over: over.clone(),
         };
         let stop = async {
             let has_died = tokio::select! {
@@ -157,11 +189,13 @@ impl App {
             has_died
         };
         // A server that is dropped closes what it still has open.
-        let clients = async { cut_off.run_until_cancelled(self.clients).await.unwrap_or(Ok(())) };
-        let (by_clients, by_admin, has_died) = tokio::join!(clients, self.admin, stop);
+        let until_over =
+            async |listening: Listening| over.run_until_cancelled(listening).await.unwrap_or(Ok(()));
+        let (by_clients, by_admin, has_died) =
+            tokio::join!(until_over(self.clients), until_over(self.admin), stop);
         by_clients.context("the client listener failed")?;
         by_admin.context("the admin listener failed")?;
-        anyhow::ensure!(!has_died, "a part of the gateway ended by itself; see the log");
+        ensure!(!has_died, "a part of the gateway ended by itself; see the log");
         Ok(())
     }
 }

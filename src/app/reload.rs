@@ -12,6 +12,7 @@ use anyhow::Context;
 use rustls::sign::CertifiedKey;
 use tokio::sync::Mutex;
 
+use super::manager::{Manager, News};
 use super::signals::Signals;
 use super::tls::{self, Certificate};
 use super::watch::{self, Watch};
@@ -26,12 +27,13 @@ use crate::upstream::{HttpUpstream, Ways};
 pub type Read = Box<dyn Fn() -> Result<Config, Faults> + Send + Sync>;
 
 /// What a reload needs.
-pub(super) struct Reloader {
+pub(super) struct Reloader<'a> {
     pub server: Arc<Server>,
     pub upstream: Arc<HttpUpstream>,
     /// None without https.
     pub certificate: Option<Arc<Certificate>>,
-    pub logs: Logs,
+    pub manager: &'a Manager,
+    pub logs: &'a Logs,
     pub read: Arc<Read>,
 }
 
@@ -43,7 +45,7 @@ struct Ready {
     certificate: Option<CertifiedKey>,
 }
 
-impl Reloader {
+impl Reloader<'_> {
     /// Reloads whenever it is asked for, for ever.
     pub async fn run(&self, signals: &Signals) {
         let (clock, live) = (self.server.driver.clock, self.server.driver.live());
@@ -62,7 +64,9 @@ impl Reloader {
                 }
             }
             *watch.lock().await = Watch::before_reading(files(&live.load()).into_iter());
+            self.manager.tell(News::Reloading);
             self.reload().await;
+            self.manager.tell(News::Ready);
             // Other files may be named now. The stamps of those that stay are from before they were read.
             let named = files(&live.load());
             watch.lock().await.only(named);

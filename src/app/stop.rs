@@ -17,11 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Listen;
+use crate::metrics::Metrics;
 use crate::server::Server;
 
 /// A client that has just connected, or whose connection was idle, may be about to send a call: it is taken for so long,
 /// and its reply closes the connection.
 const LINGER: Duration = Duration::from_millis(250);
+/// How often it is looked whether all connections have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A scrape or a health check that is under way may take so long yet.
+const ADMIN_WITHIN: Duration = Duration::from_millis(100);
 /// So much of the time is kept to tell what was cut short: half of it for the uploads that still wait for their turn,
 /// the other half for those whose upstream call has not ended.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
@@ -33,13 +38,13 @@ pub(super) struct Ending {
     pub admin: ServerHandle,
     /// Somebody else holds the sockets too: new connections wait in them for the next process.
     pub sockets_stay: bool,
-    /// Cancelled when the time is over: calls that have not ended are cut off.
-    pub cut_off: CancellationToken,
+    /// Cancelled when all is over: what has not ended is cut off.
+    pub over: CancellationToken,
 }
 
 impl Ending {
     pub async fn in_order(self, listen: &Listen) {
-        let Self { server, clients, admin, sockets_stay, cut_off } = self;
+        let Self { server, clients, admin, sockets_stay, over } = self;
         let (driver, clock) = (&server.driver, server.driver.clock);
         let ends = clock.now() + listen.drain;
         driver.announce_stop();
@@ -50,19 +55,29 @@ impl Ending {
         if sockets_stay || server.metrics.connections_open() > 0 {
             clock.sleep(LINGER).await;
         }
-        let mut calls_end = std::pin::pin!(clients.stop(true));
+        // The web server itself looks once a second whether its connections have ended.
+        let mut calls_end = std::pin::pin!(async {
+            tokio::select! {
+                () = clients.stop(true) => {}
+                () = none_open(clock, &server.metrics) => {}
+            }
+        });
         let have_ended = before(clock, ends - TELL_WITHIN, &mut calls_end).await;
         // Uploads whose clients hung up, looks and reports may still be under way.
         let told_by = ends - TELL_WITHIN / 2;
         before(clock, ends, driver.drain(told_by.since(clock.now()))).await;
         if !have_ended && !before(clock, ends, calls_end).await {
-            tracing::warn!(
-                connections = server.metrics.connections_open(),
-                "calls did not end in time: they are cut off"
-            );
-            cut_off.cancel();
+            let connections = server.metrics.connections_open();
+            tracing::warn!(connections, "calls did not end in time: they are cut off");
         }
-        admin.stop(true).await;
+        before(clock, clock.now() + ADMIN_WITHIN, admin.stop(true)).await;
+        over.cancel();
+    }
+}
+
+async fn none_open(clock: Clock, metrics: &Metrics) {
+    while metrics.connections_open() > 0 {
+        clock.sleep(LOOK_EVERY).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -27,15 +27,18 @@ pub(super) struct Tls {
 
 impl Tls {
     /// None when the settings ask for no https.
-    pub fn listen(listen: &Listen) -> anyhow::Result<Option<Self>> {
-        let Some(address) = listen.tls else { return Ok(None) };
+    pub fn listen(listen: &Listen, inherited: Option<TcpListener>) -> anyhow::Result<Option<Self>> {
+        let Some(address) = listen.tls else {
+            ensure!(inherited.is_none(), "a socket for https was inherited, and listen.tls is not set");
+            return Ok(None);
+        };
         let certificate = read(listen)?.context("listen.tls_cert or listen.tls_key is missing")?;
         let certificate = Arc::new(Certificate(ArcSwap::from_pointee(certificate)));
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Certificate>::clone(&certificate));
-        Ok(Some(Self { listener: listener(address, "listen.tls")?, config, certificate }))
+        Ok(Some(Self { listener: listener(inherited, address, "listen.tls")?, config, certificate }))
     }
 }
 

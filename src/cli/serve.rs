@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::File;
-use crate::app::{Addresses, App, Signals};
+use crate::app::{Addresses, App, Inherited, Signals};
 use crate::clock::{Clock, Day};
 use crate::config::{AuthMode, Client, Config, StoreUrl};
 use crate::protocol::ids::{ClientKey, UpstreamKey};
@@ -21,6 +21,8 @@ const SANDBOX_CLIENT_KEY: &str = "sandbox-client-key-not-a-secret0";
 pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<()> {
     let file = File { config };
     let mut config = file.clone().load(is_sandbox)?;
+    // Before any thread.
+    let inherited = Inherited::take(super::environment().get("LISTEN_FDNAMES").map(String::as_str))?;
     let logs = Logs::start(&config.log);
     actix_web::rt::System::new().block_on(async move {
         // First: a signal that nobody watches would end the process.
@@ -34,7 +36,7 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
         for warning in config.warnings(Day::of(Clock::system().now())) {
             tracing::warn!("{warning}");
         }
-        let app = App::build(&config).await?;
+        let app = App::build_on(inherited, &config).await?;
         greet(app.addresses(), &config, simulator.as_ref());
         let read = move || {
             let mut config = file.clone().load(is_sandbox)?;
