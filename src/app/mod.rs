@@ -8,10 +8,12 @@
 //! | `tls` | the https listener and its certificate |
 //! | `store` | the store that the settings ask for |
 //! | `reload`, `watch` | settings are read again; files that were changed |
+//! | `logs` | what was left out of the logs |
 //! | `signals` | what the process is told by signals |
 //! | `stop` | the end, in order |
 
 mod listeners;
+mod logs;
 mod manager;
 mod reload;
 mod signals;
@@ -150,6 +152,7 @@ impl App {
             logs: &logs,
             read: Arc::new(read),
         };
+        let told = logs::tell_left_out(&logs, server.driver.clock, &server.metrics);
         let told_to_stop = async {
             signals.told_to_stop().await;
             manager.tell(News::Stopping);
@@ -161,9 +164,13 @@ impl App {
                 server.driver.kill();
                 anyhow::bail!("told to stop a second time: ended at once, calls under way were cut off")
             }
-            // It runs for ever.
+            // These two run for ever.
             () = reloader.run(&signals) => Ok(()),
-            ended = self.run_until(told_to_stop) => ended,
+            () = told => Ok(()),
+            ended = self.run_until(told_to_stop) => {
+                logs::tell(&logs, &server.metrics);
+                ended
+            }
         }
     }
 

@@ -209,11 +209,12 @@ pub struct Log {
     /// An `EnvFilter` directive string.
     #[serde(deserialize_with = "values::log_level")]
     pub level: String,
+    pub lines_per_second: u32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, level: "info".to_owned() }
+        Self { format: LogFormat::Pretty, level: "info".to_owned(), lines_per_second: 50 }
     }
 }
 

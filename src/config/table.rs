@@ -147,6 +147,7 @@ pub const SETTINGS: &[Setting] = &[
 
     row("log.format", Accepts::Text(r#""pretty" or "json""#), "", "One line of text or one JSON object for each log line."),
     live("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
+    live("log.lines_per_second", Accepts::Count(1, 1_000_000), "", "How many lines of one kind, such as \"upload refused\", are logged in a second; what is left out is counted and told."),
 
     live("cache.balance", REUSE, "", "How long one balance reply serves everybody."),
     live("cache.stats", REUSE, "", "The same for statistics."),

@@ -10,10 +10,10 @@ use super::budgets;
 use super::keeper::Keeper;
 use super::troubles::Troubles;
 use crate::clock::{Clock, Timestamp};
-use crate::engine::Limits;
 use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
+use crate::engine::{Limits, Wait};
 use crate::metrics::{CallOutcome, Metrics};
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::store::{Change, StoreError};
@@ -66,7 +66,9 @@ impl Gate {
     ) -> Self {
         let (key, admission) = (Mutex::new(key), Mutex::new(admission));
         let (changed, logged) = (Notify::new(), Mutex::default());
-        Self { clock, upstream, metrics, keeper, troubles, key, admission, changed, logged }
+        let gate = Self { clock, upstream, metrics, keeper, troubles, key, admission, changed, logged };
+        tell_states(&[], &gate.waits(), clock.now());
+        gate
     }
 
     /// Asks whether `call` may go now. The ticket must come back through [`Self::send`] or [`Self::settle`].
@@ -180,7 +182,7 @@ impl Gate {
     /// Takes reloaded settings over. When the key is another, calls that were admitted with the one before stay behind,
     /// and the first call that carries the new one goes alone.
     pub fn reload(&self, limits: Limits, key: &str, carry_key: impl FnOnce()) {
-        self.with(|admission, now| {
+        self.changing(|admission, now| {
             admission.set_limits(limits, now);
             if *self.key() != *key {
                 key.clone_into(&mut self.key());
@@ -198,7 +200,7 @@ impl Gate {
         {
             tracing::warn!(%code, "the upstream refused a call");
         }
-        self.with(|admission, now| {
+        self.changing(|admission, now| {
             let is_accepted = ended == Ended::Accepted;
             admission.settle(ticket, ended, now);
             // Under one lock: no other call may get in between and take the look that the new captcha needs.
@@ -233,7 +235,7 @@ impl Gate {
 
     /// What all calls wait for at present, and until when.
     #[must_use]
-    pub fn waits(&self) -> Vec<crate::engine::Wait> {
+    pub fn waits(&self) -> Vec<Wait> {
         self.with(|admission, now| admission.waits(now))
     }
 
@@ -268,16 +270,20 @@ impl Gate {
     /// An operator says that what was latched is mended: the next call is a probe.
     pub fn clear_latches(&self) {
         tracing::warn!("an operator cleared what was latched");
-        self.with(Admission::clear_latches);
+        self.changing(Admission::clear_latches);
         self.changed.notify_waiters();
     }
 
-    /// Logs why calls wait. A budget that is spent for a moment is no news.
+    /// Logs that a budget makes calls wait. One that is spent for a moment is no news, and what the upstream said was
+    /// told when it was said.
     pub fn log_wait(&self, refusal: &Refusal) {
         let is_long = refusal.until.since(self.clock.now()) >= NEWS_FROM;
-        if is_long || !matches!(refusal.why, Why::Rule(_) | Why::KeyUnconfirmed) {
+        if is_long && matches!(refusal.why, Why::Rule(_)) {
             let until = refusal.until;
-            self.log_once(&refusal.why, |why| tracing::warn!(%why, %until, "calls to the upstream wait"));
+            self.log_once(
+                &refusal.why,
+                |why| tracing::warn!(%why, %until, "a budget is spent: calls to the upstream wait"),
+            );
         }
     }
 
@@ -291,6 +297,17 @@ impl Gate {
             *logged = Some((why.label(), now));
             log(why);
         }
+    }
+
+    /// Acts on what admission knows, and tells which waits have begun by that and which are over.
+    fn changing<T>(&self, act: impl FnOnce(&mut Admission, Timestamp) -> T) -> T {
+        let (result, before, after, now) = self.with(|admission, now| {
+            let before = admission.waits(now);
+            let result = act(admission, now);
+            (result, before, admission.waits(now), now)
+        });
+        tell_states(&before, &after, now);
+        result
     }
 
     fn key(&self) -> MutexGuard<'_, String> {
@@ -307,4 +324,16 @@ impl Gate {
 /// A code that nobody knows could be about anything.
 fn is_about_account(code: &Code) -> bool {
     code.known().is_none_or(ErrorCode::is_about_account)
+}
+
+/// One line for each wait that has begun, and for each that is over.
+fn tell_states(before: &[Wait], after: &[Wait], now: Timestamp) {
+    let is_in = |waits: &[Wait], label: &str| waits.iter().any(|wait| wait.why.label() == label);
+    for Wait { why, until, .. } in after.iter().filter(|wait| !is_in(before, wait.why.label())) {
+        tracing::warn!(reason = why.label(), %why, %until, "calls to the upstream wait");
+    }
+    for Wait { why, since, .. } in before.iter().filter(|wait| !is_in(after, wait.why.label())) {
+        let seconds = now.since(*since).as_secs();
+        tracing::info!(reason = why.label(), seconds, "calls to the upstream no longer wait for this");
+    }
 }

@@ -53,6 +53,7 @@ use crate::engine::captcha::LIFETIME;
 use crate::engine::limits::Limits;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
+use crate::protocol::methods::Method;
 use crate::protocol::submit::{Upload, WrongCall};
 use crate::receivers::Receivers;
 use crate::store::{Change, Store, StoreError};
@@ -314,7 +315,7 @@ impl Driver {
             Ok(upload) => upload,
             Err(wrong) => {
                 let refusal = Refusal::Wrong(wrong);
-                self.metrics.upload_refused(&client.name, refusal.reason());
+                self.refused(client, None, &refusal);
                 return Err(refusal);
             }
         };
@@ -327,9 +328,6 @@ impl Driver {
             let deadline = arrived_at + self.live.load().uploads.hold;
             self.submitter.submit(client, upload, hung_up.clone(), arrived_at, deadline).await
         };
-        if let Err(refusal) = &result {
-            self.metrics.upload_refused(&client.name, refusal.reason());
-        }
         let outcome = match &result {
             Ok(parcel) if parcel.is_again() => UploadOutcome::Again,
             Ok(_) => UploadOutcome::Accepted,
@@ -338,16 +336,24 @@ impl Driver {
         let took = self.clock.now().since(arrived_at);
         self.metrics.upload_ended(&client.name, method, outcome, took);
         self.history.upload_ended(result.is_ok());
-        let result = result.map(|parcel| self.deliver(parcel, &hung_up));
-        match &result {
-            Ok(id) => {
-                tracing::info!(client = %client.name, captcha = %id, method = method.label(), "upload accepted");
+        match result {
+            Ok(parcel) => {
+                let (client, id, again) = (&client.name, parcel.id(), parcel.is_again());
+                tracing::info!(%client, captcha = %id, method = method.label(), again, "upload accepted");
+                Ok(self.deliver(parcel, &hung_up))
             }
             Err(refusal) => {
-                tracing::info!(client = %client.name, method = method.label(), ?refusal, "upload refused");
+                self.refused(client, Some(method), &refusal);
+                Err(refusal)
             }
         }
-        result
+    }
+
+    fn refused(&self, client: &Client, method: Option<Method>, refusal: &Refusal) {
+        let (client, reason) = (&client.name, refusal.reason());
+        self.metrics.upload_refused(client, reason);
+        let (method, detail) = (method.map(Method::label), refusal.detail());
+        tracing::info!(%client, method, reason, detail, "upload refused");
     }
 
     /// The id goes to its client, if there is one to read it.

@@ -66,6 +66,18 @@ impl Refusal {
         }
     }
 
+    /// More than the label says, for the log. Nothing in it comes from what the client sent, nor from the upstream's text,
+    /// for the password of a proxy may stand there.
+    pub(super) fn detail(&self) -> Option<String> {
+        match self {
+            Self::Wrong(wrong) => Some(wrong.reason.to_string()),
+            Self::Upstream { code, .. } => Some(code.to_string()),
+            Self::NotNow(refusal) => Some(refusal.to_string()),
+            Self::QueueFull(limit) => Some(limit.to_string()),
+            _ => None,
+        }
+    }
+
     pub(super) fn outcome(&self) -> UploadOutcome {
         match self {
             Self::Wrong(_) | Self::ClientRemoved => UploadOutcome::RefusedHere,

@@ -78,6 +78,7 @@ impl Reports {
         self.answers.end_report(id, report);
         let outcome = if result.is_ok() { "recorded" } else { "refused" };
         self.metrics.reported(client, verdict.action(), outcome);
+        tracing::info!(%client, captcha = %id, verdict = verdict.action(), outcome, "captcha reported");
         result
     }
 

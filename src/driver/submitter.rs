@@ -98,10 +98,7 @@ impl Submitter {
         };
         let attempt = match begun {
             Begun::New(attempt) => attempt,
-            Begun::Again(parcel) => {
-                tracing::info!(client = %client.name, captcha = %parcel.id(), "the same upload again: it is told its id");
-                return Ok(parcel);
-            }
+            Begun::Again(parcel) => return Ok(parcel),
         };
         // What was bought is told even to a client that has nothing left to spend.
         let reserved = self.allowances.reserve(client, upload.method).map_err(Refusal::Denied);

@@ -127,6 +127,8 @@ catalogue! {
     store_up: IntGauge[];
     /// Changes that the store could not keep.
     store_failures_total: IntCounter[];
+    /// Lines left out of the logs: `sampled`, too many of a kind in a second; `no_place`, written too slowly.
+    log_lines_left_out_total: IntCounterVec["reason"];
     /// Times that the settings were read again, by outcome: `applied`, `unchanged`, or `faulty`, which changes nothing.
     config_reloads_total: IntCounterVec["outcome"];
     /// 1 while the settings in force are the last that were read; 0 when those had a fault.
@@ -395,12 +397,25 @@ impl Metrics {
         self.catalogue.reports_total.with_label_values(&[self.clients.of(client), verdict, outcome]).inc();
     }
 
+    /// Lines that were left out of the logs because there were too many of their kind.
+    pub fn log_lines_left_out(&self, lines: u64) {
+        self.catalogue.log_lines_left_out_total.with_label_values(&["sampled"]).inc_by(lines);
+    }
+
+    /// How many lines have had no place in the logs so far.
+    pub fn log_lines_without_place(&self, so_far: u64) {
+        let counter = self.catalogue.log_lines_left_out_total.with_label_values(&["no_place"]);
+        counter.inc_by(so_far.saturating_sub(counter.get()));
+    }
+
     /// The settings were read at the start.
     pub fn settings_read(&self, now: Timestamp) {
         for outcome in ReloadOutcome::ALL {
             self.catalogue.config_reloads_total.with_label_values(&[outcome.label()]).inc_by(0);
         }
         self.show_settings_read(now);
+        self.log_lines_left_out(0);
+        self.log_lines_without_place(0);
     }
 
     /// The settings were read again.

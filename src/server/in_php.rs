@@ -20,7 +20,10 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let respond = Respond::to(&form);
     let client = match server.clients.find(form.word("key")) {
         Ok(client) => client,
-        Err(code) => return respond.code(code, code.help()),
+        Err(code) => {
+            tracing::info!(%code, "upload refused: no client has its key");
+            return respond.code(code, code.help());
+        }
     };
     if form.word("method") == Some(b"get_server_errors") {
         return respond.page(&upload_errors(), "text/plain; charset=UTF-8");

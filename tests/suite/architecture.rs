@@ -10,7 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol",  &[]),
     ("engine",    &["clock", "protocol"]),
     ("config",    &["clock", "engine", "protocol"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["clock", "config"]),
     ("simulator", &["clock", "protocol"]),
     ("store",     &["clock", "protocol"]),
     ("upstream",  &["config", "engine", "protocol"]),
