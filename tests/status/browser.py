@@ -22,6 +22,7 @@ SWITCHES = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
+    "--font-render-hinting=none",
     "--no-proxy-server",
     "--window-size=1200,900",
 )

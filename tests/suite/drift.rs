@@ -11,6 +11,7 @@ use capgate::metrics;
 use capgate::protocol::errors::{ErrorCode, Reaction};
 use capgate::protocol::methods::{FirstLook, Look, Method};
 use capgate::protocol::parameters::{RES_PARAMETERS, SUBMIT_PARAMETERS};
+use capgate::server::status::State;
 
 const RULES: &str = "deploy/prometheus/rules.yml";
 
@@ -77,6 +78,17 @@ fn dashboards_and_rules_name_metrics_of_the_catalogue_only() {
             assert!(is_known, "{file} names {series}, which is no metric");
         }
     }
+}
+
+#[test]
+fn the_states_are_those_of_the_status_page() {
+    let mut table =
+        String::from("| state | in the JSON | what it means | what to do |\n| --- | --- | --- | --- |\n");
+    for state in State::ALL {
+        let (title, label, means, to_do) = (state.title(), state.label(), state.means(), state.to_do());
+        writeln!(table, "| {title} | `{label}` | {means} | {to_do} |").unwrap();
+    }
+    check("states", &table);
 }
 
 #[test]

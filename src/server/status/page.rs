@@ -74,6 +74,11 @@ impl<'s> Page<'s> {
         if ago.as_secs() == 0 { "just now".to_owned() } else { format!("{} ago", words::span(ago)) }
     }
 
+    /// So many that it is not chance.
+    fn many_unsolved(&self) -> bool {
+        self.s.recent.unsolved_percent().is_some_and(|percent| percent >= 10)
+    }
+
     fn uptime(&self) -> String {
         words::span(std::time::Duration::from_secs(self.s.uptime_seconds))
     }
