@@ -32,6 +32,7 @@ async function main() {
     'geetest',
     'geetest v4',
     'several ids',
+    'pingback',
   ];
   equal(Object.keys(solver).sort(), ['balance', 'report', 'solve']); // all that this library has
   for (const operation of absent) notOffered(operation, solver, operation);

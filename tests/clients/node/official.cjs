@@ -14,6 +14,7 @@ const {
   key,
   unknownKey,
 } = require('./checks.cjs');
+const { checkPingback } = require('./receiver.cjs');
 
 const name = process.argv[2];
 const { Solver } = require(name);
@@ -26,7 +27,7 @@ function point(solver) {
 
 const solver = point(new Solver(key, 50));
 const pageurl = expected.PAGE_URL;
-const [one, two, three] = pictures;
+const [one, two, three, four] = pictures;
 
 /** The newest package only, under one of `names`: the other's row then says `not offered`. */
 async function checkWhereOffered(operation, method, params, answer) {
@@ -73,6 +74,7 @@ async function main() {
   );
   await answers('geetest v4', 'geetestV4', { pageurl, captcha_id: 'v4-4' }, expected.geetestV4('v4-4'));
   notOffered('several ids', solver, 'pollResponses', 'getResults');
+  await checkPingback((pingback) => solver.imageCaptcha({ body: four.base64, pingback }), expected.image(four.bytes));
   await check('balance', async () => isBalance(await solver.balance()));
   await check('report good', async () => {
     const { id } = await solver.imageCaptcha({ body: three.base64 });

@@ -3,6 +3,7 @@
 // http to HTTPS_PROXY. It waits 5 or 20 s before its first poll: all captchas are sent first, then waited for together.
 const expected = require('./expected.cjs');
 const { check, notOffered, equal, isBalance, pictures, key, unknownKey } = require('./checks.cjs');
+const { checkPingback } = require('./receiver.cjs');
 
 const RuCaptcha2Captcha = require('rucaptcha-2captcha');
 const solver = new RuCaptcha2Captcha(key, 2);
@@ -88,6 +89,10 @@ async function main() {
       images.map(({ answer }) => answer),
     );
   });
+  await checkPingback(
+    (pingback) => solver.send({ method: 'base64', body: pictures[3].base64, pingback }),
+    expected.image(pictures[3].bytes),
+  );
   await check('balance', async () => isBalance(await solver.getBalance()));
   const recorded = { status: 1, request: 'OK_REPORT_RECORDED' };
   await check('report good', async () => equal(await solver.reportGood(images[0].id), recorded));

@@ -10,6 +10,7 @@ from twocaptcha import AsyncTwoCaptcha, TwoCaptcha
 
 import expected
 from checks import HTTPS, KEY, PICTURES, UNKNOWN_KEY, check, contents, equal, is_balance, not_offered, raises
+from receiver import receiver, register
 
 SERVER = HTTPS.removeprefix("https://")
 SOLVER = {"sync": TwoCaptcha, "async": AsyncTwoCaptcha}[sys.argv[1]]
@@ -29,7 +30,7 @@ def solver(**options):
 
 
 plain, extended = solver(), solver(extendedResponse=True)
-one, two, three, *_ = PICTURES
+one, two, three, four = PICTURES
 
 
 def solve(method, *arguments, **parameters):
@@ -72,6 +73,14 @@ def report(correct):
     equal(call(plain.report, solved["captchaId"], correct), "OK_REPORT_RECORDED")
 
 
+def pingback():
+    """With a callback the library does not poll and gives nothing back, not even an id: what is pushed is all it gets."""
+    with receiver() as (url, told):
+        register(url)
+        equal(call(solver(callback=url).normal, four), None)
+        equal(told()["code"], expected.image(contents(four)))
+
+
 QUESTION = "Wie heißt die Hauptstadt von Österreich? 1+1&2=3"
 check("image file", lambda: equal(solve(plain.normal, one), expected.image(contents(one))))
 check("image base64", base64_image)
@@ -93,6 +102,7 @@ check(
 check("geetest", geetest)
 check("geetest v4", geetest_v4)
 not_offered("several ids", plain, "get_results", "results", "get_ids")
+check("pingback", pingback)
 check("balance", lambda: is_balance(call(plain.balance)))
 check("report good", lambda: report(True))
 check("report bad", lambda: report(False))

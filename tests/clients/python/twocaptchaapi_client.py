@@ -4,9 +4,10 @@ import twocaptchaapi
 
 import expected
 from checks import KEY, PICTURES, UNKNOWN_KEY, check, contents, equal, is_balance, not_offered
+from receiver import receiver, register
 
 api = twocaptchaapi.TwoCaptchaApi(KEY)
-one, two, three, *_ = PICTURES
+one, two, three, four = PICTURES
 
 
 def solve(picture, **parameters):
@@ -35,6 +36,13 @@ def unknown_key():
     raise AssertionError(f"expected its OperationFailedError, got {got!r}")
 
 
+def pingback():
+    with receiver() as (url, told):
+        register(url)
+        equal(solve(four, pingback=url), expected.image(contents(four)))  # it polls all the same
+        equal(told()["code"], expected.image(contents(four)))
+
+
 check("image file", file)
 not_offered("image base64", api, "solve_base64")
 check("image digits", lambda: equal(solve(two, numeric=1), expected.digits(contents(two))))
@@ -45,6 +53,7 @@ check("rotate", lambda: equal(solve(two, method="rotatecaptcha", angle=30), expe
 for operation in ("recaptcha v2", "hcaptcha", "turnstile", "funcaptcha", "keycaptcha", "geetest", "geetest v4"):
     not_offered(operation, api, "solve_token", "solve_" + operation.replace(" ", "_"))  # an image is always required
 not_offered("several ids", api, "get_results")
+check("pingback", pingback)
 check("balance", lambda: is_balance(api.get_balance()))
 not_offered("report good", twocaptchaapi.Captcha, "report_good")
 check("report bad", report_bad)
