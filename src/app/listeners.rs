@@ -1,25 +1,31 @@
 //! Where calls come in: the sockets, and the web servers on them.
 
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::{Server as Listening, Service};
 use actix_web::http::ConnectionType;
 use actix_web::middleware::NormalizePath;
 use actix_web::rt::net::TcpSocket;
-use actix_web::{App as WebApp, HttpServer};
+use actix_web::{App as WebApp, HttpResponse, HttpServer, rt};
+use futures_util::future::Either;
 
+use super::files;
 use super::tls::Tls;
+use crate::config::Listen;
+use crate::server::connections::{self, Connection, Connections, Limits};
+use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE};
 use crate::server::{Server, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
 const BACKLOG: u32 = 1_024;
-/// How long an idle client connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of a call.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Connections to the admin listener; operators have a few.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// File descriptors that are not for clients.
+const FILES_KEPT: u64 = 400;
 
 /// The inherited socket, or one of our own. Not [`TcpListener::bind`], whose short backlog would refuse a burst of
 /// clients.
@@ -52,31 +58,39 @@ pub(super) fn serve_clients(
     server: &Arc<Server>,
     listener: TcpListener,
     tls: Option<Tls>,
-    drain: Duration,
+    listen: &Listen,
 ) -> io::Result<Listening> {
     let for_each = Arc::clone(server);
+    let limits = limits(listen, files::limit());
+    let connections = Connections::new(limits, server.driver.clock, Arc::clone(&server.metrics));
+    rt::spawn(connections::tidy(Arc::clone(&connections)));
     let mut web = HttpServer::new(move || {
         let server = Arc::clone(&for_each);
-        WebApp::new()
-            .configure(routes::clients(&server))
-            .wrap(NormalizePath::trim())
-            // The client's next call finds whoever listens then.
-            .wrap_fn(move |call, next| {
+        WebApp::new().configure(routes::clients(&server)).wrap(NormalizePath::trim()).wrap_fn(
+            move |call, next| {
+                let Some(under_way) = call.conn_data::<Arc<Connection>>().map(Connection::call_begins) else {
+                    // Its connection was refused, and this call had arrived with it.
+                    let refused = HttpResponse::ServiceUnavailable().body("too many connections\n");
+                    return Either::Left(ready(Ok(call.into_response(refused).map_into_boxed_body())));
+                };
                 let (reply, server) = (next.call(call), Arc::clone(&server));
-                async move {
+                Either::Right(async move {
                     let mut reply = reply.await?;
+                    drop(under_way);
+                    // The client's next call finds whoever listens then.
                     if server.driver.is_stopping() {
                         reply.response_mut().head_mut().set_connection_type(ConnectionType::Close);
                     }
                     Ok(reply)
-                }
-            })
+                })
+            },
+        )
     })
-    .on_connect(routes::remember_peer(server))
+    .on_connect(routes::remember_peer(&connections))
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_WITHIN)
     // `stop` cuts off what is left by then; this comes a little later, so that there is one end only.
-    .shutdown_timeout(drain.as_secs() + 2)
+    .shutdown_timeout(listen.drain.as_secs() + 2)
     .disable_signals()
     .listen(listener)?;
     if let Some(Tls { listener, config, .. }) = tls {
@@ -85,12 +99,45 @@ pub(super) fn serve_clients(
     Ok(web.run())
 }
 
+/// As many connections as the settings allow, or as there are file descriptors for: each takes two, and the upstream, the
+/// store and the operators need theirs whatever clients do.
+fn limits(listen: &Listen, files: Option<u64>) -> Limits {
+    let possible = files.map_or(usize::MAX, |files| {
+        usize::try_from(files.saturating_sub(FILES_KEPT) / 2).unwrap_or(usize::MAX).max(1)
+    });
+    let asked = listen.connections_max;
+    if possible < asked {
+        tracing::warn!(
+            asked,
+            possible,
+            "fewer connections of clients are taken: the limit of open files is low (ulimit -n)"
+        );
+    }
+    Limits { connections: asked.min(possible), from_one_address: listen.connections_per_address }
+}
+
 pub(super) fn serve_admin(server: &Arc<Server>, listener: TcpListener) -> io::Result<Listening> {
     let server = Arc::clone(server);
     Ok(HttpServer::new(move || WebApp::new().configure(routes::admin(&server)))
         .workers(1)
+        .max_connections(ADMIN_CONNECTIONS_MAX)
         .shutdown_timeout(1)
         .disable_signals()
         .listen(listener)?
         .run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_file_descriptors_for_the_rest() {
+        let listen = Listen { connections_max: 1_000, ..Listen::default() };
+        for (files, connections) in
+            [(None, 1_000), (Some(1_000_000), 1_000), (Some(2_400), 1_000), (Some(2_398), 999), (Some(64), 1)]
+        {
+            assert_eq!(limits(&listen, files).connections, connections, "{files:?}");
+        }
+    }
 }

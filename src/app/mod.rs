@@ -5,6 +5,7 @@
 //! | `listeners` | the sockets, and the web servers on them |
 //! | `sockets` | listening sockets that were inherited |
 //! | `manager` | what the service manager is told |
+//! | `files` | how many files may be open |
 //! | `tls` | the https listener and its certificate |
 //! | `store` | the store that the settings ask for |
 //! | `reload`, `watch` | settings are read again; files that were changed |
@@ -12,6 +13,7 @@
 //! | `signals` | what the process is told by signals |
 //! | `stop` | the end, in order |
 
+mod files;
 mod listeners;
 mod logs;
 mod manager;
@@ -124,7 +126,7 @@ impl App {
             addresses,
             upstream,
             certificate: tls.as_ref().map(|tls| Arc::clone(&tls.certificate)),
-            clients: serve_clients(&server, clients, tls, config.listen.drain)?,
+            clients: serve_clients(&server, clients, tls, &config.listen)?,
             admin: serve_admin(&server, admin)?,
             server,
             sockets_stay,

@@ -31,6 +31,8 @@ pub struct Listen {
     pub tls_cert: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    pub connections_max: usize,
+    pub connections_per_address: usize,
     #[serde(with = "compact::required")]
     pub drain: Duration,
     #[serde(with = "compact::required")]
@@ -45,6 +47,8 @@ impl Default for Listen {
             tls: None,
             tls_cert: None,
             tls_key: None,
+            connections_max: 10_000,
+            connections_per_address: 2_000,
             drain: Duration::from_secs(25),
             drain_delay: Duration::ZERO,
         }

@@ -108,6 +108,8 @@ pub const SETTINGS: &[Setting] = &[
     row("listen.tls", ADDRESS, r#""0.0.0.0:8443""#, "Where clients call by https, besides the plain listener."),
     live("listen.tls_cert", Accepts::Text("the path of a PEM file"), r#""server.pem""#, "The server's certificate chain, leaf first; `capgate cert` makes one."),
     live("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
+    row("listen.connections_max", Accepts::Count(1, 1_000_000), "", "How many connections of clients may be open at once; each takes two file descriptors."),
+    row("listen.connections_per_address", Accepts::Count(1, 1_000_000), "", "How many of them one address may have; as many as all when a proxy stands before capgate."),
     live("listen.drain", Accepts::Time(SEC, MIN.saturating_mul(10)), "", "How long calls under way may take to end once the gateway is told to stop; what is left is cut off."),
     live("listen.drain_delay", Accepts::Time(Duration::ZERO, MIN), "", "How much of that time new connections are still taken, while /readyz says 503 and a load balancer looks elsewhere."),
 

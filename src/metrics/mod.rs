@@ -47,6 +47,8 @@ catalogue! {
     upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
     /// Connections of clients that are open, by http and https.
     client_connections: IntGauge[];
+    /// Connections of clients that were refused: too many, of all or of one address.
+    client_connections_refused_total: IntCounter [];
     /// Captchas asked for in clients' polls, by what they were told; all of them from memory.
     polls_total: IntCounterVec["client", "outcome"];
     /// Polls that wait for an answer.
@@ -226,6 +228,11 @@ impl Metrics {
     pub fn connection_opened(&self) -> OpenConnection {
         self.catalogue.client_connections.inc();
         OpenConnection(self.catalogue.client_connections.clone())
+    }
+
+    /// A client's connection was one too many.
+    pub fn connection_refused(&self) {
+        self.catalogue.client_connections_refused_total.inc();
     }
 
     /// Connections of clients that are open.

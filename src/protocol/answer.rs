@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::errors::Code;
-use super::form::JsonObject;
+use super::json::JsonObject;
 
 /// A price above this is none: what an upstream in disorder writes must not drown all other figures. In USD.
 const PRICE_MAX: Decimal = Decimal::ONE_HUNDRED;
@@ -92,7 +92,7 @@ impl Answer {
                 Code::parse(content).unwrap_or_else(|| Code::Unknown(Bytes::copy_from_slice(content))),
             )),
             b'J' => {
-                let object: JsonObject<'_> = serde_json::from_slice(content).ok()?;
+                let object = JsonObject::parse(std::str::from_utf8(content).ok()?).ok()?;
                 let mut members = object.0.into_iter().map(|(name, value)| (name, value.to_owned()));
                 let (_, request) = members.next().filter(|(name, _)| name == "request")?;
                 Some(Self::Json { request, extras: members.collect() })

@@ -10,12 +10,14 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use percent_encoding::percent_decode;
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json::{JsonError, JsonObject, MEMBERS_MAX};
+
 /// Most parameters in one call, query and body together, the same name sent twice counted twice.
-pub const PARAMETERS_MAX: usize = 1_000;
+pub const PARAMETERS_MAX: usize = MEMBERS_MAX;
+/// Longest name of a parameter, bytes; the longest that is documented has 22.
+pub const NAME_BYTES_MAX: usize = 256;
 
 /// Why a call could not be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,8 @@ pub enum FormError {
     Multipart(String),
     #[error("more than {PARAMETERS_MAX} parameters")]
     TooManyParameters,
+    #[error("a parameter's name is longer than {NAME_BYTES_MAX} bytes")]
+    NameTooLong,
 }
 
 /// A part's file name and type, when it was sent as a file.
@@ -127,17 +131,22 @@ impl Form {
     /// Sets a parameter; a value that it had before is gone.
     ///
     /// # Errors
-    /// [`FormError::TooManyParameters`] when [`PARAMETERS_MAX`] have been set already.
+    /// [`FormError::TooManyParameters`] when [`PARAMETERS_MAX`] have been set already, [`FormError::NameTooLong`].
     pub fn set(&mut self, field: Field) -> Result<(), FormError> {
-        if self.set == PARAMETERS_MAX {
-            return Err(FormError::TooManyParameters);
+        self.count()?;
+        if field.name.len() > NAME_BYTES_MAX {
+            return Err(FormError::NameTooLong);
         }
-        self.set += 1;
         match self.fields.iter_mut().find(|known| known.name == field.name) {
             Some(known) => *known = field,
             None => self.fields.push(field),
         }
         Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), FormError> {
+        self.set += 1;
+        if self.set > PARAMETERS_MAX { Err(FormError::TooManyParameters) } else { Ok(()) }
     }
 
     /// Removes what `keep` refuses.
@@ -164,10 +173,12 @@ impl Form {
 
     fn take_json(&mut self, text: &[u8]) -> Result<(), FormError> {
         let text = String::from_utf8_lossy(text);
-        let object: JsonObject<'_> =
-            serde_json::from_str(&text).map_err(|error| FormError::Json(error.to_string()))?;
+        let object = JsonObject::parse(&text).map_err(|error| match error {
+            JsonError::TooManyMembers => FormError::TooManyParameters,
+            error => FormError::Json(error.to_string()),
+        })?;
         for (name, value) in object.0 {
-            if let Some(value) = json_as_text(value) {
+            if let Some(value) = json_as_text(value)? {
                 self.set(Field { name, value, file: None })?;
             }
         }
@@ -183,6 +194,7 @@ impl Form {
         let malformed = |error: multer::Error| FormError::Multipart(error.to_string());
         while let Some(part) = parts.next_field().now_or_never().ok_or_else(cut_off)?.map_err(malformed)? {
             let Some(name) = part.name().map(str::to_owned) else {
+                self.count()?;
                 continue;
             };
             let file = part.file_name().map(|file_name| FileLabel {
@@ -212,37 +224,18 @@ fn url_decoded(text: &[u8]) -> Vec<u8> {
 
 /// A JSON value as the text that a form field would have held: a string's content, `1` and `0` for booleans,
 /// nothing for `null`, and the JSON text itself for numbers, arrays and objects.
-fn json_as_text(value: &RawValue) -> Option<Bytes> {
-    match value.get() {
+fn json_as_text(value: &RawValue) -> Result<Option<Bytes>, FormError> {
+    Ok(match value.get() {
         "null" => None,
         "true" => Some(Bytes::from_static(b"1")),
         "false" => Some(Bytes::from_static(b"0")),
-        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(Bytes::from),
-        text => Some(Bytes::copy_from_slice(text.as_bytes())),
-    }
-}
-
-/// An object's members in their order, their values unread.
-pub(crate) struct JsonObject<'a>(pub(crate) Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for JsonObject<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = JsonObject<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(JsonObject(members))
-            }
+        text if text.starts_with('"') => {
+            // Half of a surrogate pair is JSON and no text.
+            let content = serde_json::from_str::<String>(text);
+            Some(content.map_err(|error| FormError::Json(error.to_string()))?.into())
         }
-        deserializer.deserialize_map(Members)
-    }
+        text => Some(Bytes::copy_from_slice(text.as_bytes())),
+    })
 }
 
 #[cfg(test)]

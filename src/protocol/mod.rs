@@ -7,6 +7,7 @@ pub mod errors;
 pub mod form;
 pub mod hosts;
 pub mod ids;
+pub mod json;
 pub mod methods;
 pub mod page;
 pub mod parameters;

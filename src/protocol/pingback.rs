@@ -47,7 +47,10 @@ impl Host {
         let url = parse(text)?;
         // Brackets make an IPv6 address readable in a URL; here they also tell it from a name.
         let host = url.host_str().map(|host| host.strip_suffix('.').unwrap_or(host));
-        host.filter(|host| !host.is_empty()).map(|host| Self(host.to_owned())).ok_or(WrongAddress::NoUrl)
+        // A second dot would make the same host another one when it is read again.
+        host.filter(|host| !host.is_empty() && !host.ends_with('.'))
+            .map(|host| Self(host.to_owned()))
+            .ok_or(WrongAddress::NoUrl)
     }
 
     #[must_use]
@@ -82,6 +85,10 @@ impl Target {
     pub fn parse(text: &[u8]) -> Result<Self, WrongAddress> {
         let (mut url, host) = (parse(text)?, Host::parse(text)?);
         url.set_fragment(None);
+        // It is kept as it was understood, escapes and all, and has to be taken again after a restart.
+        if url.as_str().len() > ADDRESS_BYTES_MAX {
+            return Err(WrongAddress::TooLong);
+        }
         let port = url.port_or_known_default().ok_or(WrongAddress::NoUrl)?;
         Ok(Self { url, host, port })
     }

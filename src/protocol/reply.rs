@@ -4,7 +4,8 @@ mod read;
 mod write;
 
 pub use read::{
-    Batch, Look, Told, UploadReply, read_batch, read_look, read_priced_look, read_told, read_upload,
+    ANSWER_BYTES_MAX, Batch, Look, REPLY_BYTES_MAX, Told, UploadReply, read_batch, read_look,
+    read_priced_look, read_told, read_upload,
 };
 pub use write::{Form, write_accepted, write_batch, write_code, write_list, write_solution, write_text};
 

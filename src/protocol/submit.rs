@@ -298,9 +298,15 @@ fn multipart<'a>(fields: impl Iterator<Item = &'a Field>, boundary: &str, size_h
     body.freeze()
 }
 
-/// A name inside a multipart header, escaped as browsers do it, so that it cannot end the header.
+/// A name inside a multipart header, escaped as browsers do it, so that it cannot end the header; control bytes too, which
+/// no header may hold.
 fn quoted(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+    let escaped = |symbol: char| match symbol {
+        '"' => "%22".to_owned(),
+        symbol if symbol.is_ascii_control() => format!("%{:02X}", u32::from(symbol)),
+        symbol => symbol.to_string(),
+    };
+    name.chars().map(escaped).collect()
 }
 
 #[cfg(test)]

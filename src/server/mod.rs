@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `routes` | every path |
 //! | `call` | a call's parameters, and the limits of what is taken |
+//! | `connections` | who is connected, and how much of them is taken |
+//! | `limits` | what is taken from strangers, in one table |
 //! | `in_php`, `res_php`, `load_php` | the v1 interface |
 //! | `admin` | `/metrics`, `/healthz`, `/readyz` |
 //! | `status` | the status page, and the same as JSON |
@@ -13,7 +15,9 @@
 
 mod admin;
 mod call;
+pub mod connections;
 mod in_php;
+pub mod limits;
 mod load_php;
 mod peer;
 mod res_php;

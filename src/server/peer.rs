@@ -4,7 +4,7 @@
 //! a call up.
 
 use std::any::Any;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::rt::net::TcpStream as Connection;
 
+use super::connections::Connection as Known;
 use crate::driver::repeats::HungUp;
 
 /// First byte of a TLS alert: the other side says goodbye before it closes.
@@ -19,15 +20,16 @@ const TLS_ALERT: u8 = 21;
 
 /// How to tell whether the client of `call` has gone.
 pub(super) fn hung_up(call: &HttpRequest) -> HungUp {
-    let peer = call.conn_data::<Arc<Peer>>().map(Arc::clone);
-    peer.map_or_else(HungUp::default, |peer| HungUp::new(move || peer.has_gone()))
+    let known = call.conn_data::<Arc<Known>>().map(Arc::clone);
+    known.map_or_else(HungUp::default, |known| HungUp::new(move || known.peer.has_gone()))
 }
 
 /// A second hold on a client's connection, to look at it and never to read from it.
 #[derive(Debug)]
 pub(super) struct Peer {
-    socket: TcpStream,
-    is_tls: bool,
+    pub(super) socket: TcpStream,
+    pub(super) is_tls: bool,
+    address: IpAddr,
 }
 
 impl Peer {
@@ -37,8 +39,13 @@ impl Peer {
             Some(plain) => (plain, false),
             None => (connection.downcast_ref::<TlsStream<Connection>>()?.get_ref().0, true),
         };
-        let socket = socket.as_fd().try_clone_to_owned().ok()?;
-        Some(Self { socket: socket.into(), is_tls })
+        let socket = TcpStream::from(socket.as_fd().try_clone_to_owned().ok()?);
+        let address = socket.peer_addr().ok()?.ip().to_canonical();
+        Some(Self { socket, is_tls, address })
+    }
+
+    pub const fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Whether it has closed or reset the connection. What it sent beyond the call at hand is left where it is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::dev::Extensions;
 use actix_web::web::{self, Data, ServiceConfig};
 
-use super::peer::Peer;
+use super::connections::Connections;
 use super::{Server, admin, in_php, load_php, res_php, status};
 
 /// The paths of the client listeners. Clients use GET and POST for the same call; nothing else buys a captcha.
@@ -34,12 +34,13 @@ pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> 
 }
 
 /// Remembers who is at the other end of a connection to the client listeners, and counts it.
-pub fn remember_peer(server: &Arc<Server>) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
-    let metrics = Arc::clone(&server.metrics);
+pub fn remember_peer(
+    connections: &Arc<Connections>,
+) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
+    let connections = Arc::clone(connections);
     move |connection, data| {
-        data.insert(metrics.connection_opened());
-        if let Some(peer) = Peer::of(connection) {
-            data.insert(Arc::new(peer));
+        if let Some(known) = connections.taken(connection) {
+            data.insert(known);
         }
     }
 }

@@ -10,8 +10,9 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -58,7 +59,7 @@ impl Logs {
             LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        let lines = lines.with_filter(filter.and(Sampled(Arc::clone(&sampler))));
+        let lines = lines.with_filter(filter.and(filter_fn(may_be_told)).and(Sampled(Arc::clone(&sampler))));
         if let Err(error) = tracing_subscriber::registry().with(lines).try_init() {
             tracing::debug!(%error, "logs were started before");
         }
@@ -85,6 +86,12 @@ impl Logs {
     pub fn without_place(&self) -> u64 {
         self.without_place.dropped_lines() as u64
     }
+}
+
+/// The libraries' lines below `info` show heads, queries and bodies, with the keys in them, so no level in the settings
+/// brings them out.
+fn may_be_told(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || line.target().split("::").next() == Some("capgate")
 }
 
 fn filter(settings: &Log) -> EnvFilter {

@@ -17,14 +17,14 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use super::betrayal::shows;
 use super::connection::{NotConnected, address, connector, is_ended};
 use super::tls::{self, CaFileError};
 use super::{Call, Upstream, UpstreamError};
 use crate::config::UpstreamSettings;
 use crate::protocol::ids::{UpstreamKey, hex};
+use crate::protocol::reply::REPLY_BYTES_MAX;
 
-/// Most bytes of a reply's body that are read; an answer has a few kB, a batch of 100 tokens 200 kB.
-pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most calls on their way to the upstream at once; further ones wait for a connection.
 const CONNECTIONS_MAX: usize = 256;
 /// Calls handed over and not yet taken up; as many again as can be under way.
@@ -197,7 +197,7 @@ impl Caller {
             return Err(UpstreamError::Status(reply.status().as_u16()));
         }
         let body = read_body(&mut reply).await?;
-        if contains(&body, key.expose().as_bytes()) {
+        if shows(&body, key.expose()) {
             tracing::error!(
                 call = call.kind().label(),
                 "the upstream's reply shows the account's key; it is dropped"
@@ -231,11 +231,6 @@ where
         }
     }
     Ok(body.freeze())
-}
-
-/// Whether `text` stands in `body`.
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    !text.is_empty() && body.windows(text.len()).any(|window| window == text)
 }
 
 /// Tells what was certainly not sent from what may have been: only what our own connector says is certain, for awc

@@ -1,6 +1,7 @@
 //! The solver service, as a transport: a call goes out, bytes come back. What they mean is read in
 //! [`protocol::reply`](crate::protocol::reply).
 
+mod betrayal;
 pub mod connection;
 pub mod http;
 pub mod tls;

@@ -160,6 +160,15 @@ fn the_rules_for_clients_are_those_of_the_rule_table() {
 }
 
 #[test]
+fn the_limits_are_those_of_the_code() {
+    let mut table = String::from("| of what | at most | one more |\n| --- | --- | --- |\n");
+    for [what, limit, told] in capgate::server::limits::rows() {
+        writeln!(table, "| {what} | {limit} | {told} |").unwrap();
+    }
+    check("limits", &table);
+}
+
+#[test]
 fn the_codes_are_those_of_the_error_table() {
     let mut table = String::from("| code | meaning | what capgate does |\n| --- | --- | --- |\n");
     for code in ErrorCode::ALL {

@@ -51,7 +51,7 @@ fn json_is_known_by_its_first_byte_and_its_values_become_text() {
 
 #[test]
 fn json_that_is_damaged_is_an_error() {
-    for body in [&b"{"[..], br#"{"a":}"#, br#"{"a":1} trailing"#] {
+    for body in [&b"{"[..], br#"{"a":}"#, br#"{"a":1} trailing"#, br#"{"a":"\ud83d"}"#] {
         assert!(matches!(Form::decode("", &Bytes::copy_from_slice(body)), Err(FormError::Json(_))));
     }
 }
@@ -100,6 +100,26 @@ fn as_many_parameters_as_allowed_and_one_more() {
     assert_eq!(over, Err(FormError::TooManyParameters));
     let repeated = Form::decode("", &"p=1&".repeat(PARAMETERS_MAX + 1).into());
     assert_eq!(repeated, Err(FormError::TooManyParameters), "each of them costs a search");
+}
+
+#[test]
+fn parts_and_members_count_as_parameters_whatever_they_are_called() {
+    let parts = |count: usize| {
+        let part = "--b\r\nContent-Disposition: form-data\r\n\r\n\r\n";
+        Bytes::from(format!("{}--b--\r\n", part.repeat(count)))
+    };
+    assert_eq!(Form::decode("", &parts(PARAMETERS_MAX)), Ok(Form::default()));
+    assert_eq!(Form::decode("", &parts(PARAMETERS_MAX + 1)), Err(FormError::TooManyParameters));
+    let members = |count: usize| Bytes::from(format!("{{{}}}", vec!["\"a\":null"; count].join(",")));
+    assert!(Form::decode("", &members(PARAMETERS_MAX)).is_ok());
+    assert_eq!(Form::decode("", &members(PARAMETERS_MAX + 1)), Err(FormError::TooManyParameters));
+}
+
+#[test]
+fn a_name_as_long_as_allowed_and_one_longer() {
+    let named = |length: usize| Form::decode(&format!("{}=1", "n".repeat(length)), &Bytes::new());
+    assert_eq!(named(NAME_BYTES_MAX).unwrap().fields().len(), 1);
+    assert_eq!(named(NAME_BYTES_MAX + 1), Err(FormError::NameTooLong));
 }
 
 #[test]

@@ -9,8 +9,14 @@ use serde_json::value::RawValue;
 
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, ErrorCode};
-use crate::protocol::form::JsonObject;
 use crate::protocol::ids::CaptchaId;
+use crate::protocol::json::JsonObject;
+
+/// Most bytes of a reply that are read; an answer has a few kB, a batch of 100 tokens 200 kB.
+pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest answer that is taken for one, bytes: tokens have up to 10,000. A longer one is garbage, for each is kept for as
+/// long as its captcha.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// What in.php said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     fn parse(body: &'a str) -> Option<Self> {
-        let object: JsonObject<'a> = serde_json::from_str(body).ok()?;
+        let object = JsonObject::parse(body).ok()?;
         let (mut status, mut request, mut extras) = (None, None, Vec::new());
         for (name, value) in object.0 {
             match name.as_str() {
@@ -140,6 +146,9 @@ fn refusal(text: &[u8]) -> Option<Code> {
 #[must_use]
 pub fn read_look(body: &[u8]) -> Look {
     let body = body.trim_ascii_end();
+    if body.len() > ANSWER_BYTES_MAX + b"OK|".len() {
+        return Look::Garbage;
+    }
     if let Some(text) = body.strip_prefix(b"OK|").filter(|text| !text.is_empty()) {
         return Look::Solved(Answer::Text(Bytes::copy_from_slice(text)).into());
     }
@@ -234,7 +243,7 @@ fn split_batch(text: &[u8], ids: usize) -> Batch {
 /// A piece of a batch has no `OK|` before it (protocol.md 3.3).
 fn look_of_piece(piece: &[u8]) -> Look {
     match look_of_code(piece) {
-        Look::Garbage if !piece.is_empty() => {
+        Look::Garbage if (1..=ANSWER_BYTES_MAX).contains(&piece.len()) => {
             Look::Solved(Answer::Text(Bytes::copy_from_slice(piece)).into())
         }
         look => look,

@@ -185,3 +185,24 @@ fn what_clients_read() {
     assert_eq!(write_solution(&text, true, Form::Plain), &b"OK|a\"\xF2"[..]);
     assert_eq!(write_solution(&text, true, Form::Json), "{\"status\":1,\"request\":\"a\\\"\u{FFFD}\"}");
 }
+
+#[test]
+fn an_answer_as_long_as_allowed_and_one_byte_longer() {
+    let look = |length: usize| read_look(format!("OK|{}\n", "a".repeat(length)).as_bytes());
+    assert!(matches!(look(ANSWER_BYTES_MAX), Look::Solved(_)));
+    assert!(matches!(look(ANSWER_BYTES_MAX + 1), Look::Garbage));
+    let batch = |length: usize| read_batch(format!("x|{}", "a".repeat(length)).as_bytes(), 2);
+    assert!(
+        matches!(&batch(ANSWER_BYTES_MAX), Batch::Pieces(pieces) if matches!(pieces[1], Look::Solved(_)))
+    );
+    assert!(
+        matches!(&batch(ANSWER_BYTES_MAX + 1), Batch::Pieces(pieces) if matches!(pieces[1], Look::Garbage))
+    );
+}
+
+#[test]
+fn an_answer_that_is_nested_too_deeply_is_garbage() {
+    let body = format!(r#"{{"status":1,"request":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    assert!(matches!(read_look(body.as_bytes()), Look::Garbage));
+    assert_eq!(read_upload(body.as_bytes()), UploadReply::Garbage);
+}

@@ -136,6 +136,11 @@ impl TestProgram {
         write(&self.folder, text);
     }
 
+    /// The gateway's process id.
+    pub fn id(&self) -> u32 {
+        self.running().binary.id()
+    }
+
     pub fn signal(&self, name: &str) {
         self.running().binary.signal(name);
     }

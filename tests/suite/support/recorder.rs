@@ -12,6 +12,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::wire::find;
 
+/// Between two bytes of a reply that drips.
+const DRIP: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// What the recorder does with a call.
 #[derive(Clone, Debug)]
 pub enum Say {
@@ -33,6 +36,12 @@ pub enum Say {
     Close,
     /// No reply, and the connection stays open.
     Nothing,
+    /// These bytes, whatever they are, and then the connection is closed.
+    Raw(Vec<u8>),
+    /// These bytes, and then the second ones again and again, for as long as anybody takes them.
+    Endless(Vec<u8>, Vec<u8>),
+    /// These bytes, one by one, and slowly.
+    Drip(Vec<u8>),
 }
 
 /// A call as it came.
@@ -292,6 +301,20 @@ fn converse(mut stream: impl Read + Write, shared: &Shared) -> std::io::Result<(
                 return stream.write_all(format!("HTTP/1.0 200 x\r\n\r\n{body}").as_bytes());
             }
             Say::Close => return Ok(()),
+            Say::Raw(bytes) => return stream.write_all(&bytes),
+            Say::Endless(first, next) => {
+                stream.write_all(&first)?;
+                loop {
+                    stream.write_all(&next)?;
+                }
+            }
+            Say::Drip(bytes) => {
+                for byte in bytes {
+                    stream.write_all(&[byte])?;
+                    std::thread::park_timeout(DRIP);
+                }
+                return Ok(());
+            }
             // Until the other side, or the recorder's end, closes it.
             Say::Nothing => {}
         }

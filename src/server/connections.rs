@@ -1,0 +1,307 @@
+//! Who is connected to the client listeners, and how much of them is taken.
+//!
+//! A stranger can cost us places and memory before it has said who it is. So connections are counted, all together and by
+//! address, and so are the bytes of bodies that are being read; what is over a limit is refused at once, in words. What
+//! the web server leaves open for ever is closed: a second head that never ends, a reply that nobody reads ([`tidy`]).
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::{IpAddr, Shutdown};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::limits::{HEAD_WITHIN, KEEP_ALIVE};
+use super::peer::Peer;
+use crate::clock::Clock;
+use crate::metrics::{Metrics, OpenConnection};
+
+/// How long a connection may stay with no call under way: a keep-alive, and the time for the next head.
+pub const QUIET_MAX: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() + HEAD_WITHIN.as_secs());
+/// Between two looks for connections that are quiet for too long.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// Most bytes of bodies that are being read at once, of all clients together; 32 of the largest.
+pub const BODIES_BYTES_MAX: usize = 256 << 20;
+/// Most of them from one address, so that another finds room.
+pub const ADDRESS_BODIES_BYTES_MAX: usize = BODIES_BYTES_MAX / 2;
+
+/// How many connections are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub from_one_address: usize,
+}
+
+/// What one address, or all of them, have of us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    connections: usize,
+    body_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shares {
+    all: Share,
+    by_address: HashMap<IpAddr, Share>,
+    open: HashMap<u64, Weak<Connection>>,
+    last_number: u64,
+}
+
+/// All connections to the client listeners.
+#[derive(Debug)]
+pub struct Connections {
+    limits: Limits,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    shares: Mutex<Shares>,
+}
+
+/// One connection; its place is free when this is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) peer: Peer,
+    connections: Arc<Connections>,
+    number: u64,
+    calls_under_way: AtomicUsize,
+    /// When the last call ended, or the connection was made.
+    quiet_since: AtomicU64,
+    _counted: OpenConnection,
+}
+
+/// Too many bytes are being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl Connections {
+    #[must_use]
+    pub fn new(limits: Limits, clock: Clock, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { limits, clock, metrics, shares: Mutex::default() })
+    }
+
+    /// Takes a new connection, or refuses it: none then, and it is closed.
+    pub fn taken(self: &Arc<Self>, connection: &dyn Any) -> Option<Arc<Connection>> {
+        // Without a file descriptor to spare nothing could be told or watched.
+        let peer = Peer::of(connection)?;
+        let address = peer.address();
+        let number = match self.place(address) {
+            Ok(number) => number,
+            Err(why) => {
+                self.metrics.connection_refused();
+                peer.refuse(why);
+                return None;
+            }
+        };
+        let connection = Arc::new(Connection {
+            peer,
+            connections: Arc::clone(self),
+            number,
+            calls_under_way: AtomicUsize::new(0),
+            quiet_since: AtomicU64::new(self.clock.now().as_millis()),
+            _counted: self.metrics.connection_opened(),
+        });
+        self.with(|shares| shares.open.insert(number, Arc::downgrade(&connection)));
+        Some(connection)
+    }
+
+    fn place(&self, address: IpAddr) -> Result<u64, &'static str> {
+        self.with(|shares| {
+            if shares.all.connections >= self.limits.connections {
+                return Err("too many connections");
+            }
+            let share = shares.by_address.entry(address).or_default();
+            if share.connections >= self.limits.from_one_address {
+                return Err("too many connections from this address");
+            }
+            share.connections += 1;
+            shares.all.connections += 1;
+            shares.last_number += 1;
+            Ok(shares.last_number)
+        })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Shares) -> T) -> T {
+        change(&mut self.shares.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Closes what is quiet for too long; the count of it.
+    fn close_quiet(&self) -> usize {
+        let now = self.clock.now();
+        let open: Vec<_> = self.with(|shares| shares.open.values().filter_map(Weak::upgrade).collect());
+        let quiet = open.iter().filter(|connection| {
+            let since = crate::clock::Timestamp(connection.quiet_since.load(Ordering::Acquire));
+            connection.calls_under_way.load(Ordering::Acquire) == 0 && now.since(since) > QUIET_MAX
+        });
+        quiet.map(|connection| connection.peer.close()).count()
+    }
+}
+
+/// Closes quiet connections, for ever.
+pub async fn tidy(connections: Arc<Connections>) {
+    loop {
+        connections.clock.sleep(TIDY_EVERY).await;
+        let closed = connections.close_quiet();
+        if closed > 0 {
+            tracing::debug!(closed, "connections of clients that were quiet for too long");
+        }
+    }
+}
+
+impl Connection {
+    /// A call is under way until what this returns is dropped.
+    pub fn call_begins(self: &Arc<Self>) -> UnderWay {
+        self.calls_under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Room for a body that is read.
+    pub(super) fn body(self: &Arc<Self>) -> BodyRoom {
+        BodyRoom { connection: Arc::clone(self), taken: 0 }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let address = self.peer.address();
+        self.connections.with(|shares| {
+            shares.open.remove(&self.number);
+            shares.all.connections -= 1;
+            if let Some(share) = shares.by_address.get_mut(&address) {
+                share.connections -= 1;
+                if share.connections == 0 {
+                    shares.by_address.remove(&address);
+                }
+            }
+        });
+    }
+}
+
+/// A call that is being answered.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Connection>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let now = self.0.connections.clock.now();
+        self.0.quiet_since.store(now.as_millis(), Ordering::Release);
+        self.0.calls_under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a body that is read takes up.
+#[derive(Debug)]
+pub(super) struct BodyRoom {
+    connection: Arc<Connection>,
+    taken: usize,
+}
+
+impl BodyRoom {
+    pub fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let address = self.connection.peer.address();
+        self.connection.connections.with(|shares| {
+            let share = shares.by_address.entry(address).or_default();
+            if shares.all.body_bytes + bytes > BODIES_BYTES_MAX
+                || share.body_bytes + bytes > ADDRESS_BODIES_BYTES_MAX
+            {
+                return Err(NoRoom);
+            }
+            share.body_bytes += bytes;
+            shares.all.body_bytes += bytes;
+            self.taken += bytes;
+            Ok(())
+        })
+    }
+}
+
+impl Drop for BodyRoom {
+    fn drop(&mut self) {
+        let address = self.connection.peer.address();
+        self.connection.connections.with(|shares| {
+            shares.all.body_bytes -= self.taken;
+            if let Some(share) = shares.by_address.get_mut(&address) {
+                share.body_bytes -= self.taken;
+            }
+        });
+    }
+}
+
+impl Peer {
+    /// Says why and closes; over https there is nobody yet to whom it could be said.
+    fn refuse(&self, why: &str) {
+        if !self.is_tls {
+            let text = format!(
+                "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n\
+                 Content-Length: {}\r\n\r\n{why}\n",
+                why.len() + 1
+            );
+            // A new connection has room for so much; whoever does not want it misses nothing.
+            let _ = (&self.socket).write_all(text.as_bytes());
+        }
+        self.close();
+    }
+
+    fn close(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A client, and its connection as the server has it.
+    fn connect(connections: &Arc<Connections>) -> (TcpStream, Option<Arc<Connection>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let server = actix_web::rt::net::TcpStream::from_std(server).unwrap();
+        (client, connections.taken(&server))
+    }
+
+    fn connections(connections: usize) -> Arc<Connections> {
+        let limits = Limits { connections, from_one_address: connections };
+        Connections::new(limits, Clock::system(), Arc::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_quiet_for_too_long_is_closed_and_one_with_a_call_is_not() {
+        let connections = connections(2);
+        let (mut quiet, _kept) = connect(&connections);
+        let (_busy, kept) = connect(&connections);
+        let under_way = kept.unwrap().call_begins();
+        tokio::time::advance(QUIET_MAX).await;
+        assert_eq!(connections.close_quiet(), 0);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(connections.close_quiet(), 1);
+        assert_eq!(quiet.read(&mut [0]).unwrap(), 0);
+        drop(under_way);
+    }
+
+    #[tokio::test]
+    async fn as_many_bytes_of_bodies_as_an_address_may_have_and_one_more() {
+        let connections = connections(2);
+        let (_one, first) = connect(&connections);
+        let (_other, second) = connect(&connections);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let mut room = first.body();
+        assert_eq!(room.take(ADDRESS_BODIES_BYTES_MAX), Ok(()));
+        assert_eq!(second.body().take(1), Err(NoRoom));
+        drop(room);
+        assert_eq!(second.body().take(ADDRESS_BODIES_BYTES_MAX), Ok(()));
+        assert_eq!(second.body().take(ADDRESS_BODIES_BYTES_MAX + 1), Err(NoRoom));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_frees_its_place_and_leaves_nothing() {
+        let connections = connections(1);
+        let (_client, kept) = connect(&connections);
+        assert!(kept.is_some() && connect(&connections).1.is_none());
+        drop(kept);
+        assert!(connections.with(|shares| shares.by_address.is_empty() && shares.open.is_empty()));
+        assert!(connect(&connections).1.is_some());
+    }
+}
