@@ -84,6 +84,10 @@ def numbers_rise_without_a_reload(stage: Stage, browser: Browser):
     browser.wait("columns are drawn", lambda: browser.js("return document.querySelectorAll('.drawing .solved').length"))
     browser.wait("the money is told", lambda: browser.text("horizon").startswith("lasts "))
     assert browser.number("money") > 900
+    budget = lambda client: browser.js(f"return document.querySelector('[data-client={client}] td:last-child').textContent")
+    taken = lambda: budget("crawler") not in ("5,000 today", "–")
+    browser.wait("captchas are taken from a client's budget", taken)
+    assert budget("crawler").endswith(" today") and budget("data-team").startswith("$") and budget("web-tests") == "–"
     assert browser.js("return window.was_never_reloaded")
 
 

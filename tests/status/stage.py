@@ -12,6 +12,8 @@ import urllib.request
 FAKE = "fakefakefakefakefakefakefake"  # keys have 32 symbols; these belong to nobody
 # Clients, and how many seconds pass between two of their uploads.
 CLIENTS = {"web-tests": 0.5, "crawler": 1.2, "data-team": 3.0, "accessibility": 6.0}
+# Settings of their own.
+LIMITS = {"crawler": "daily_budget_captchas = 5000", "data-team": "daily_budget_usd = 20"}
 KEYS = {name: f"{FAKE}{number:04}" for number, name in enumerate(CLIENTS, start=1)}
 CALL_LIMIT_S = 10
 
@@ -108,5 +110,5 @@ def settings(http: int, admin: int, upstream: str, key: str, fast: bool) -> str:
         'url = "sqlite:capgate.db"',
     ]
     for name, key in KEYS.items():
-        lines += ["[[client]]", f'name = "{name}"', f'key = "{key}"']
+        lines += ["[[client]]", f'name = "{name}"', f'key = "{key}"', LIMITS.get(name, "")]
     return "\n".join(lines) + "\n"

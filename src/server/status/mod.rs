@@ -26,10 +26,11 @@ use actix_web::http::header::{
 use actix_web::web::Data;
 
 use super::Server;
+use crate::clients::Client;
 use crate::engine::refusal::CallKind;
 use page::Page;
 pub use state::State;
-pub use value::{About, Facts, Status};
+pub use value::{About, Facts, Standing, Status};
 
 /// Nothing but the page's own files, which come from here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -73,6 +74,12 @@ fn file(content_type: &'static str, content: impl Into<String>) -> HttpResponse 
         .body(content.into())
 }
 
+fn standing(server: &Server, client: &Client) -> (String, Standing) {
+    let driver = &server.driver;
+    let is_stopped = client.policy.may_call(driver.clock.now()).is_err();
+    (client.name.to_string(), Standing { is_stopped, left: driver.allowances.left(client) })
+}
+
 /// Everything that is shown, as it is now.
 pub(super) fn status(server: &Server) -> Status {
     let driver = &server.driver;
@@ -86,6 +93,7 @@ pub(super) fn status(server: &Server) -> Status {
         store_fault: driver.keeper.fault(),
         unanswered: driver.troubles.unanswered(),
         numbers: server.metrics.numbers(),
+        standings: server.clients.all().iter().map(|client| standing(server, client)).collect(),
         hour: driver.history.read(),
         balances: driver.account.balances(),
         troubles: driver.troubles.list(),

@@ -6,7 +6,7 @@ use askama::Template;
 use rust_decimal::Decimal;
 
 use super::chart::{self, Chart, HEIGHT, WIDTH};
-use super::value::{BudgetShown, Moment, Source, Status};
+use super::value::{BudgetShown, ClientBudget, Moment, Source, Status};
 use super::{SCRIPT, STYLE, words};
 use crate::engine::BudgetMode;
 
@@ -87,6 +87,21 @@ impl<'s> Page<'s> {
     fn clock(&self, moment: &Moment) -> String {
         let text = moment.0.to_string();
         format!("{} UTC", text.get(11..19).unwrap_or(&text))
+    }
+
+    /// Whether any client on the page has a budget.
+    fn has_budgets(&self) -> bool {
+        self.s.clients.iter().any(|client| !client.budgets.is_empty())
+    }
+
+    /// `$1.20 today`, `350 this month`.
+    fn left(&self, budget: &ClientBudget) -> String {
+        let amount = match u64::try_from(budget.left) {
+            Ok(count) if budget.unit == "captchas" => words::number(count),
+            _ => words::usd(budget.left),
+        };
+        let period = if budget.period == "day" { "today" } else { "this month" };
+        format!("{amount} {period}")
     }
 
     fn balance(&self) -> String {

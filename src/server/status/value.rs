@@ -1,5 +1,6 @@
 //! What operators are shown, as one value: made from the facts, without effects; the page and the JSON both come from it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -11,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::driver::history::LastHour;
 use crate::driver::money::{self, Balances};
 use crate::driver::troubles::{Trouble, Unanswered};
+use crate::engine::allowance::Left;
 use crate::engine::refusal::Refusal;
 use crate::engine::{BudgetMode, BudgetState, Wait};
 use crate::metrics::Numbers;
@@ -40,10 +42,20 @@ pub struct Facts {
     pub store_fault: Option<String>,
     pub unanswered: Option<Unanswered>,
     pub numbers: Numbers,
+    /// By the client's name.
+    pub standings: BTreeMap<String, Standing>,
     pub hour: LastHour,
     pub balances: Balances,
     /// The latest first.
     pub troubles: Vec<Trouble>,
+}
+
+/// What a configured client may do at present.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// An operator has stopped it, or its last day is over.
+    pub is_stopped: bool,
+    pub left: Vec<Left>,
 }
 
 /// A moment, in RFC 3339 and UTC; `never` for the end of what has none.
@@ -191,9 +203,52 @@ pub struct ClientShown {
     /// Since the start: captchas that ended with an answer, and without.
     pub solved: u64,
     pub unsolved: u64,
+    /// An operator has stopped it, or its last day is over.
+    pub stopped: bool,
+    /// Those that it has.
+    pub budgets: Vec<ClientBudget>,
+}
+
+/// What a client may spend or upload in a day or month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClientBudget {
+    /// `day` or `month`.
+    pub period: &'static str,
+    /// `USD` or `captchas`.
+    pub unit: &'static str,
+    #[serde(serialize_with = "number")]
+    pub limit: Decimal,
+    #[serde(serialize_with = "number")]
+    pub left: Decimal,
+    /// When the next period begins.
+    pub until: Moment,
+}
+
+impl ClientBudget {
+    /// What is left of it, in per cent.
+    #[must_use]
+    pub fn left_percent(&self) -> u8 {
+        let percent = (self.left * Decimal::ONE_HUNDRED).checked_div(self.limit).unwrap_or_default();
+        u8::try_from(percent.trunc().min(Decimal::ONE_HUNDRED)).unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.left_percent() {
+            0 => Level::Bad,
+            1..20 => Level::Waiting,
+            _ => Level::Good,
+        }
+    }
 }
 
 impl ClientShown {
+    /// The budget of which the smallest part is left.
+    #[must_use]
+    pub fn tightest(&self) -> Option<&ClientBudget> {
+        self.budgets.iter().min_by_key(|budget| budget.left_percent())
+    }
+
     /// The numbers in the order of the page's columns.
     pub(super) fn columns(&self) -> [u64; 5] {
         [self.open, self.waiting, self.solved, self.unsolved, self.refused]
@@ -217,7 +272,7 @@ impl Status {
         let mut states = state::conditions(facts).into_iter();
         let state = states.next().unwrap_or(Condition::new(State::Open)).into();
         let also = states.map(StateShown::from).collect();
-        let (clients, clients_left_out) = clients(&facts.numbers);
+        let (clients, clients_left_out) = clients(&facts.numbers, &facts.standings);
         Self {
             at: Moment(facts.now),
             ready: is_ready(facts),
@@ -270,7 +325,7 @@ fn trouble(trouble: &Trouble) -> TroubleShown {
 }
 
 /// The clients with most at present, and how many are left out.
-fn clients(numbers: &Numbers) -> (Vec<ClientShown>, usize) {
+fn clients(numbers: &Numbers, standings: &BTreeMap<String, Standing>) -> (Vec<ClientShown>, usize) {
     let mut clients: Vec<_> = numbers
         .clients
         .iter()
@@ -282,6 +337,13 @@ fn clients(numbers: &Numbers) -> (Vec<ClientShown>, usize) {
             refused: of.refused,
             solved: of.solved,
             unsolved: of.unsolved,
+            stopped: standings.get(name).is_some_and(|standing| standing.is_stopped),
+            budgets: standings
+                .get(name)
+                .into_iter()
+                .flat_map(|standing| &standing.left)
+                .map(client_budget)
+                .collect(),
         })
         .collect();
     // Only where some are left out does it matter who has most; else rows that change places cannot be read.
@@ -291,6 +353,11 @@ fn clients(numbers: &Numbers) -> (Vec<ClientShown>, usize) {
     let left_out = clients.len().saturating_sub(CLIENTS_MAX);
     clients.truncate(CLIENTS_MAX);
     (clients, left_out)
+}
+
+fn client_budget(left: &Left) -> ClientBudget {
+    let Left { quota, limit, left, until } = *left;
+    ClientBudget { period: quota.period(), unit: quota.unit(), limit, left, until: Moment(until) }
 }
 
 fn money(balances: &Balances, hour: &LastHour, now: Timestamp) -> Money {
@@ -314,6 +381,10 @@ fn money(balances: &Balances, hour: &LastHour, now: Timestamp) -> Money {
 }
 
 /// A JSON number, for whoever reads the JSON with a program.
+fn number<S: Serializer>(amount: &Decimal, to: S) -> Result<S::Ok, S::Error> {
+    as_number(&Some(*amount), to)
+}
+
 #[expect(clippy::ref_option, reason = "as serde calls it")]
 fn as_number<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
     amount.and_then(|amount| amount.to_string().parse::<f64>().ok()).serialize(to)

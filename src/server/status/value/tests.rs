@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
-
 use super::budget as budget_shown;
 use super::*;
 use crate::driver::money::Balance;
 use crate::engine::BlockRule;
+use crate::engine::allowance::Quota;
 use crate::engine::refusal::Why;
 use crate::metrics::ClientNumbers;
 use crate::protocol::errors::ErrorCode;
@@ -22,6 +21,7 @@ impl Facts {
             store_fault: None,
             unanswered: None,
             numbers: Numbers::default(),
+            standings: BTreeMap::new(),
             hour: LastHour::starting(now),
             balances: Balances::default(),
             troubles: Vec::new(),
@@ -131,6 +131,38 @@ fn fifty_clients_are_listed_by_name_and_of_more_those_with_most_at_present() {
     assert_eq!(most.clients[0].name, "team-00");
     assert_eq!((more.clients.len(), more.clients_left_out), (50, 2));
     assert_eq!((more.clients[0].name.as_str(), more.clients[49].open), ("team-51", 2));
+}
+
+#[test]
+fn a_clients_tightest_budget_is_the_one_of_which_the_smallest_part_is_left() {
+    let left = |quota, limit: u32, left: u32| Left {
+        quota,
+        limit: limit.into(),
+        left: left.into(),
+        until: NOW + hours(2),
+    };
+    let status = status(|facts| {
+        let names = ["poor", "rich", "stopped"].map(|name| (name.to_owned(), ClientNumbers::default()));
+        facts.numbers.clients = BTreeMap::from(names);
+        let poor = vec![left(Quota::DailyUsd, 10, 1), left(Quota::MonthlyCaptchas, 100, 50)];
+        let standings = [
+            ("poor", Standing { is_stopped: false, left: poor }),
+            ("stopped", Standing { is_stopped: true, left: vec![left(Quota::DailyCaptchas, 0, 0)] }),
+            ("gone", Standing::default()),
+        ];
+        facts.standings = standings.map(|(name, standing)| (name.to_owned(), standing)).into();
+    });
+    let [poor, rich, stopped] = &status.clients[..] else { panic!("{:?}", status.clients) };
+    let tightest = poor.tightest().unwrap();
+    assert_eq!((tightest.period, tightest.unit, tightest.left_percent()), ("day", "USD", 10));
+    assert_eq!((tightest.level(), poor.stopped), (Level::Waiting, false));
+    assert_eq!((rich.tightest(), rich.stopped), (None, false));
+    assert_eq!((stopped.tightest().unwrap().level(), stopped.stopped), (Level::Bad, true));
+    let json = serde_json::to_value(poor).unwrap();
+    let budget = serde_json::json!({
+        "period": "day", "unit": "USD", "limit": 10.0, "left": 1.0, "until": "2023-11-15T00:13:20.000Z"
+    });
+    assert_eq!(json["budgets"][0], budget);
 }
 
 #[test]
