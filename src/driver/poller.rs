@@ -129,7 +129,9 @@ impl Poller {
         loop {
             let changed = self.changed.notified();
             let free = LOOKS_IN_FLIGHT_MAX.saturating_sub(self.in_flight.load(Ordering::Acquire));
-            let (calls, over) = self.counted(|polling| polling.plan(free, self.clock.now()));
+            let interval = self.interval();
+            let spares_looks = self.gate.look_gap(interval) > interval;
+            let (calls, over) = self.counted(|polling| polling.plan(free, spares_looks, self.clock.now()));
             for (id, effect) in over {
                 self.apply(id, effect).await;
             }
@@ -153,20 +155,13 @@ impl Poller {
         let ids = u32::try_from(call.ids.len()).unwrap_or(u32::MAX);
         let ticket = match self.gate.admit(Asked::Look { ids, last: call.is_last }) {
             Ok(ticket) => ticket,
-            // Last looks that cannot all be paid are made one by one, as far as it goes.
-            Err(_) if call.is_last && call.ids.len() > 1 => {
-                for half in call.halves() {
-                    self.start(half);
-                }
-                return;
-            }
             Err(refusal) => {
                 self.metrics.refused(Call::Look(call.clone()).kind(), refusal.why.label());
                 self.gate.log_wait(&refusal);
                 // To ask admission again costs nothing, and the wait may end before its time.
                 let now = self.clock.now();
                 let again = refusal.until.min(now + self.interval());
-                self.with(|polling| polling.postpone(&call, again, now));
+                self.with(|polling| polling.postpone(call, again, now));
                 return;
             }
         };
@@ -174,13 +169,13 @@ impl Poller {
         let poller = Arc::clone(self);
         self.tasks.spawn(async move {
             let upstream_call = Call::Look(call.clone());
-            poller.metrics.looked(upstream_call.kind(), call.ids.len());
+            poller.metrics.looked(upstream_call.kind(), call.ids.len(), call.fences.len());
             let sent_at = poller.clock.now();
             let looked = poller.gate.send(ticket, upstream_call, |body| looked::read(&call, body)).await;
             let now = poller.clock.now();
             let (effects, closed) = match looked {
                 Err(UpstreamError::NotSent(_)) => {
-                    poller.with(|polling| polling.postpone(&call, now + poller.interval(), now));
+                    poller.with(|polling| polling.postpone(call, now + poller.interval(), now));
                     (Vec::new(), 0)
                 }
                 looked => {
@@ -188,7 +183,7 @@ impl Poller {
                     let looked = looked.unwrap_or(Looked::Failed);
                     poller.note_unsolved(&call, &looked, sent_at);
                     let (effects, before, after) =
-                        poller.compared(|polling| polling.settle(&call, looked, gap, now));
+                        poller.compared(|polling| polling.settle(call, looked, gap, now));
                     (effects, before - after)
                 }
             };

@@ -5,11 +5,12 @@
 //! Open -strange code twelve times in a row-> Solved        Solved -priced, or looked at for it three times-> Over
 //! Open, Solved -its 15 minutes have passed-> Over
 //! ```
+//! Shortly before the end one look is made that was kept for it, alone: there is no second one for a captcha whose piece
+//! of a batch nobody can tell. What time is left then is used for more looks, as far as budgets allow.
+//!
 //! What a look shows is taken here; when the next one comes, and with which others, is [`super::polling`]'s.
 
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
@@ -69,31 +70,16 @@ pub struct Captcha {
     strange_codes: u8,
     /// Batches in a row that brought nothing.
     empty_batches: u8,
-    /// What a batch that is not believed showed.
-    seen: Option<Box<Seen>>,
+    /// A batch showed something at its place that is not certainly its own.
+    is_doubted: bool,
+    last_look: LastLook,
 }
 
-#[derive(Debug)]
-struct Seen {
-    piece: Bytes,
-    order: IdOrder,
-}
-
-/// How the ids of a batch are sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IdOrder {
-    #[default]
-    Ascending,
-    Descending,
-}
-
-/// A piece of a batch as it came, if it ends its captcha.
-fn piece_of(look: &Look) -> Option<Bytes> {
-    match look {
-        Look::Solved(solution) => Some(solution.answer.plain()),
-        Look::Code(code) => Some(Bytes::copy_from_slice(code.as_bytes())),
-        Look::NotReady | Look::Garbage => None,
-    }
+/// The look that is kept for a captcha until shortly before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastLook {
+    Kept,
+    Made,
 }
 
 /// What a look taught about a captcha.
@@ -118,8 +104,14 @@ impl Captcha {
             price_looks: 0,
             strange_codes: 0,
             empty_batches: 0,
-            seen: None,
+            is_doubted: false,
+            last_look: LastLook::Kept,
         }
+    }
+
+    #[must_use]
+    pub const fn uploaded_at(&self) -> Timestamp {
+        self.uploaded_at
     }
 
     /// When the upstream forgets it.
@@ -128,10 +120,21 @@ impl Captcha {
         self.uploaded_at + LIFETIME
     }
 
-    /// Whether a look now is its last.
+    /// Whether a look now is the one that is kept for it.
     #[must_use]
-    pub fn ends_soon(&self, now: Timestamp) -> bool {
-        now + LAST_LOOK_BEFORE_END >= self.ends_at()
+    pub fn is_last_look(&self, now: Timestamp) -> bool {
+        self.last_look == LastLook::Kept && now >= self.last_look_at()
+    }
+
+    /// When the look is made that is kept for it.
+    #[must_use]
+    pub fn last_look_at(&self) -> Timestamp {
+        self.ends_at() - LAST_LOOK_BEFORE_END
+    }
+
+    /// The look that was kept for it has been made.
+    pub const fn last_look_made(&mut self) {
+        self.last_look = LastLook::Made;
     }
 
     /// What its end without a further look means.
@@ -174,39 +177,24 @@ impl Captcha {
         self.method.look() == LookKind::BatchFreely
     }
 
-    /// In which order the ids stood when a batch showed something of it that is not believed yet.
-    #[must_use]
-    pub fn seen_in(&self) -> Option<IdOrder> {
-        self.seen.as_ref().map(|seen| seen.order)
-    }
-
-    /// Whether a batch shows something else of it than an earlier one that is not believed.
-    #[must_use]
-    pub fn is_contradicted(&self, look: &Look) -> bool {
-        self.seen.as_ref().is_some_and(|seen| piece_of(look).as_ref() != Some(&seen.piece))
-    }
-
-    /// What was seen of it is not believed: it is looked at alone from now on.
-    pub fn doubt(&mut self) {
-        if self.seen.take().is_some() {
+    /// A batch showed something at its place that is not certainly its own; `fenced`, and that did not help.
+    pub const fn doubt(&mut self, fenced: bool) {
+        self.is_doubted = true;
+        if fenced {
             self.batch_max = 1;
         }
     }
 
-    /// A batch that is not believed, with the ids in `order`, shows `look` at its place; true when an earlier one with
-    /// the ids in the other order showed the same.
-    pub fn sees(&mut self, look: &Look, order: IdOrder) -> bool {
-        if let Some(seen) = &self.seen {
-            return seen.order != order;
-        }
-        self.seen = piece_of(look).map(|piece| Box::new(Seen { piece, order }));
-        false
+    /// Whether it is looked at between fences from now on, or alone.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        self.is_doubted
     }
 
-    /// A batch with it came back whole.
-    pub fn matched(&mut self) {
+    /// A batch with it came back whole, and its piece is certain.
+    pub const fn matched(&mut self) {
         self.batch_max = self.batch_max.saturating_mul(2);
-        self.seen = None;
+        self.is_doubted = false;
         self.empty_batches = 0;
     }
 
@@ -234,8 +222,9 @@ impl Captcha {
             Look::Solved(solution) => solution,
             Look::NotReady => {
                 self.strange_codes = 0;
-                // Alone it does no harm; with few others it may not either.
-                self.batch_max = self.batch_max.max(2);
+                self.is_doubted = false;
+                // Alone it does no harm; with another, and a fence between them, it may not either.
+                self.batch_max = self.batch_max.max(3);
                 return Learned::Nothing;
             }
             Look::Garbage => {

@@ -9,8 +9,8 @@
 //! - [`fair_queue`]: whose upload is next.
 //! - [`captcha`]: one captcha's life, and what looks teach about it.
 //! - [`polling`]: which captchas are looked at when, and together with which.
+//! - [`proof`], [`fences`]: which pieces of a batch are certainly whose.
 //! - [`timing`]: when an answer can be expected.
-//! - [`trust`]: whether what a batch shows is believed.
 //! - [`deliveries`]: which outcome is pushed to its client's receiver when.
 //!
 //! Nothing here reads a clock, draws a random number, logs or waits: `now` is the last argument, and whoever asks is
@@ -23,13 +23,14 @@ pub mod budget;
 pub mod captcha;
 pub mod deliveries;
 pub mod fair_queue;
+pub mod fences;
 pub mod ledger;
 pub mod limits;
 pub mod policy;
 pub mod polling;
+pub mod proof;
 pub mod refusal;
 pub mod timing;
-pub mod trust;
 pub mod waits;
 pub mod window;
 

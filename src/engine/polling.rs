@@ -8,35 +8,40 @@
 //!   look before it; so the upstream sees at least `interval` between two looks at one captcha.
 //! - One look at one captcha at a time.
 //! - A batch reply with another number of pieces than ids assigns no answer. Its captchas are looked at in halves, down to
-//!   alone, and the batch size in use halves; it grows by one on each full clean batch. One with as many pieces as ids
-//!   is taken at its word only as far as [`super::trust`] allows; what is not believed is looked at again with the ids
-//!   in the opposite order, and a last look, which has no second, is made alone.
-//! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become.
+//!   alone, and the batch size in use halves; it grows by one on each full clean batch. Of one with as many pieces as ids,
+//!   a captcha gets only what is certainly its own, see [`super::proof`]: captchas whose answers people type stand between
+//!   fences, where there are any. Who was shown something that is not certain is looked at between fences next, or alone.
+//! - One look is kept for shortly before the 15 minutes end, however wide the spacing has become, and it is made alone: it
+//!   needs exactly one call and one look, whatever becomes of other captchas. In the seconds that remain after it further
+//!   looks are asked for, which nothing is kept for.
 //!
 //! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
 
+mod gathering;
 mod grid;
 mod look_call;
+mod settling;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::captcha::{Captcha, LAST_LOOK_BEFORE_END, LIFETIME, Learned};
-pub use super::captcha::{Effect, IdOrder, LookForm};
+use super::captcha::{Captcha, LIFETIME};
+pub use super::captcha::{Effect, LookForm};
 pub use look_call::{LookCall, Looked};
 
+use gathering::Gathering;
+use grid::{GRID_MAX, grid, grid_after};
+
+use super::fences::Fences;
 use super::timing::{Kind, Timing};
-use super::trust::Trust;
 use crate::clock::Timestamp;
-use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
-use crate::protocol::reply::{Batch, Look};
-use grid::{GRID_MAX, grid, grid_after};
-use look_call::call_of;
 
 /// Batch size at the start (protocol.md 3.3: twelve worked where forty came back short).
 pub const BATCH_SIZE_AT_START: usize = 12;
+/// Smallest batch size in use: two captchas and the fence between them.
+const BATCH_SIZE_MIN: usize = 3;
 /// How long a look may take for another to be possible after an interval: with a grid's step, for looks fall on it.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
 
@@ -45,7 +50,7 @@ const LOOK_TAKES: Duration = Duration::from_secs(3);
 pub struct Polling {
     timing: Timing,
     batch_size: usize,
-    trust: Trust,
+    fences: Fences,
     open: HashMap<CaptchaId, Captcha>,
     /// Captchas by the moment at which they are due, which is on the grid.
     due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
@@ -60,7 +65,7 @@ impl Polling {
         Self {
             timing,
             batch_size,
-            trust: Trust::default(),
+            fences: Fences::default(),
             open: HashMap::new(),
             due: BTreeMap::new(),
             last_success: None,
@@ -93,7 +98,12 @@ impl Polling {
         now: Timestamp,
     ) {
         if is_solved && !self.open.contains_key(&id) && now < uploaded_at + LIFETIME {
-            self.open(id, method.into(), uploaded_at, Some(now));
+            self.open.insert(id, Captcha::new(method, uploaded_at));
+            // One that is in a call as a fence is scheduled when that comes back.
+            if !self.fences.withdraw(id) {
+                let earliest = now + self.timing.interval;
+                self.schedule(id, earliest, earliest);
+            }
         }
         if let Some(captcha) = self.open.get_mut(&id) {
             captcha.want_price(is_solved);
@@ -120,205 +130,94 @@ impl Polling {
 
     /// The calls that are due: at most `calls_max`, and a last batch that is not full. Each captcha in one is in flight
     /// until [`Self::settle`] or [`Self::postpone`] gets the call back. Beside them, the captchas whose time is over.
-    pub fn plan(&mut self, calls_max: usize, now: Timestamp) -> (Vec<LookCall>, Vec<(CaptchaId, Effect)>) {
+    /// `spares_looks`: no fences, for they are looks that bring no answer.
+    pub fn plan(
+        &mut self,
+        calls_max: usize,
+        spares_looks: bool,
+        now: Timestamp,
+    ) -> (Vec<LookCall>, Vec<(CaptchaId, Effect)>) {
         let (mut calls, mut over) = (Vec::new(), Vec::new());
-        let mut batch: Vec<CaptchaId> = Vec::new();
-        let mut batch_max = self.batch_size;
-        let mut batch_is_last = false;
+        let free = |fences: &Fences| if spares_looks { 0 } else { fences.free(now) };
+        let mut fences = free(&self.fences);
+        let mut batch = Gathering::begin(self.batch_size, fences);
         while calls.len() < calls_max
-            && let Some(mut bucket) = self.due.first_entry().filter(|bucket| *bucket.key() <= now)
+            && let Some(id) = self.next_due(now)
         {
-            let Some(id) = bucket.get_mut().pop_front() else {
-                bucket.remove();
-                continue;
-            };
-            let Some(captcha) = self.open.get_mut(&id) else {
-                continue;
-            };
+            let Some(captcha) = self.open.get(&id) else { continue };
             if now >= captcha.ends_at() {
                 over.push((id, captcha.end()));
                 self.open.remove(&id);
                 continue;
             }
-            let form = captcha.form();
+            let is_last = captcha.is_last_look(now);
+            let form = match captcha.form() {
+                LookForm::Batch if is_last || (captcha.is_doubted() && fences == 0) => LookForm::Plain,
+                form => form,
+            };
             if form != LookForm::Batch {
-                calls.push(LookCall { form, ..call_of(vec![id]) });
+                calls.push(LookCall { is_last, ..LookCall::alone(id, form) });
                 continue;
             }
-            let is_last = captcha.ends_soon(now);
-            if is_last && captcha.is_free_text() && !self.trust.is_earned() {
-                calls.push(call_of(vec![id]));
-                continue;
+            let (is_typed, ids_max) = (captcha.is_free_text(), captcha.batch_max());
+            if !batch.takes(is_typed, ids_max) {
+                calls.extend(batch.close(self.batch_size, &mut self.fences, now));
+                fences = free(&self.fences);
+                batch = Gathering::begin(self.batch_size, fences);
             }
-            // A last look is paid from the reserve of its own captchas, so it is not shared with others.
-            if !batch.is_empty() && (batch.len() >= captcha.batch_max() || is_last != batch_is_last) {
-                calls.push(call_of(std::mem::take(&mut batch)));
-                batch_max = self.batch_size;
-            }
-            batch_is_last = is_last;
-            batch_max = batch_max.min(captcha.batch_max());
-            batch.push(id);
-            if batch.len() >= batch_max {
-                calls.push(call_of(std::mem::take(&mut batch)));
-                batch_max = self.batch_size;
-            }
+            batch.add(id, is_typed, ids_max);
         }
-        if !batch.is_empty() {
-            calls.push(call_of(batch));
-        }
-        for call in &mut calls {
-            call.is_full = call.form == LookForm::Batch && call.ids.len() == self.batch_size;
-            call.is_last =
-                call.ids.iter().filter_map(|id| self.open.get(id)).any(|captcha| captcha.ends_soon(now));
-            self.sort(call);
-        }
+        calls.extend(batch.close(self.batch_size, &mut self.fences, now));
         (calls, over)
     }
 
-    /// Sorts the ids the other way than most of those whose pieces wait to be confirmed were sorted; ascending where
-    /// the batch is believed anyway, and for the last time.
-    fn sort(&self, call: &mut LookCall) {
-        let seen = |order| {
-            let orders = call.ids.iter().filter_map(|id| self.open.get(id)?.seen_in());
-            orders.filter(|seen| *seen == order).count()
-        };
-        let is_typed = call.ids.iter().any(|id| self.open.get(id).is_some_and(Captcha::is_free_text));
-        let is_doubtful = is_typed && !call.is_last && !self.trust.is_earned();
-        let confirms = is_doubtful && seen(IdOrder::Ascending) > seen(IdOrder::Descending);
-        call.order = if confirms { IdOrder::Descending } else { IdOrder::Ascending };
-        call.ids.sort_unstable_by_key(|id| id.0);
-        if call.order == IdOrder::Descending {
-            call.ids.reverse();
+    /// The captcha that has been due for the longest.
+    fn next_due(&mut self, now: Timestamp) -> Option<CaptchaId> {
+        loop {
+            let mut bucket = self.due.first_entry().filter(|bucket| *bucket.key() <= now)?;
+            if let Some(id) = bucket.get_mut().pop_front() {
+                return Some(id);
+            }
+            bucket.remove();
         }
     }
 
     /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
     /// end as often as the grid allows: a last look that may not be made yet is not given up.
-    pub fn postpone(&mut self, call: &LookCall, at: Timestamp, now: Timestamp) {
-        for id in &call.ids {
-            let Some(captcha) = self.open.get(id) else { continue };
-            let latest = (captcha.ends_at() - LAST_LOOK_BEFORE_END).max(now + GRID_MAX);
+    pub fn postpone(&mut self, call: LookCall, at: Timestamp, now: Timestamp) {
+        for (_, id) in call.captchas() {
+            let Some(captcha) = self.open.get(&id) else { continue };
+            let latest = captcha.last_look_at().max(now + GRID_MAX);
             let at = at.min(latest).max(now + grid(self.timing.interval)).min(captcha.ends_at());
-            self.put(*id, at);
+            self.put(id, at);
+        }
+        for (_, fence) in call.fences.into_iter().rev() {
+            let id = fence.id;
+            self.fences.give_back(fence);
+            self.release_reopened(id, now);
         }
     }
 
-    /// The call came back, at `now`. What is still open is looked at again `gap` later, never sooner than after the
-    /// setting `interval`.
-    pub fn settle(
-        &mut self,
-        call: &LookCall,
-        looked: Looked,
-        gap: Duration,
-        now: Timestamp,
-    ) -> Vec<(CaptchaId, Effect)> {
-        let mut effects = Vec::new();
-        if matches!(looked, Looked::One(Look::NotReady | Look::Solved(_)) | Looked::Many(Batch::Pieces(_))) {
-            self.last_success = Some(now);
-        }
-        match looked {
-            Looked::One(look) => {
-                let id = call.ids[0];
-                if call.form == LookForm::Plain && self.open.get(&id).is_some_and(Captcha::is_free_text) {
-                    self.trust.looked_alone(&look);
-                }
-                effects.extend(self.learn(id, |captcha| captcha.learn(look)));
-            }
-            Looked::Many(Batch::Pieces(looks)) => self.take_pieces(call, looks, &mut effects),
-            Looked::Many(Batch::Mismatch { .. }) => {
-                self.trust.mismatched();
-                self.halve(&call.ids);
-            }
-            Looked::Many(Batch::Account(Code::Known(_))) => {}
-            Looked::Many(Batch::Account(Code::Unknown(_)) | Batch::Garbage) | Looked::Failed => {
-                let others_succeed =
-                    self.last_success.is_some_and(|at| now.since(at) <= self.timing.interval * 2);
-                for id in &call.ids {
-                    effects.extend(
-                        self.learn(*id, |captcha| captcha.learn_nothing(call.ids.len(), others_succeed)),
-                    );
-                }
-            }
-        }
-        let earliest = now + self.timing.interval;
-        for id in &call.ids {
-            self.schedule(*id, earliest, earliest.max(now + gap));
-        }
-        effects
-    }
-
-    fn take_pieces(&mut self, call: &LookCall, looks: Vec<Look>, effects: &mut Vec<(CaptchaId, Effect)>) {
-        let captcha = |id| self.open.get(id);
-        let typed = |id| captcha(id).is_some_and(Captcha::is_free_text);
-        let free_text = call.ids.iter().any(typed);
-        // The order of the replies is that of the ids, as far as anybody knows (protocol.md 3.3); what comes in the
-        // opposite order only confirms.
-        let is_taken = call.order == IdOrder::Ascending && self.trust.takes(&looks, free_text);
-        let pairs = || call.ids.iter().zip(&looks);
-        let is_contradicted = !is_taken
-            && pairs().any(|(id, look)| captcha(id).is_some_and(|captcha| captcha.is_contradicted(look)));
-        let typed_answers = pairs().filter(|(id, look)| typed(id) && matches!(look, Look::Solved(_))).count();
-        if is_contradicted {
-            self.trust.mismatched();
-            for id in &call.ids {
-                if let Some(captcha) = self.open.get_mut(id) {
-                    captcha.doubt();
-                }
-            }
-            return;
-        }
-        if is_taken {
-            self.trust.answered(typed_answers);
-        }
-        for (id, look) in call.ids.iter().zip(looks) {
-            let Some(captcha) = self.open.get_mut(id) else { continue };
-            if is_taken || captcha.sees(&look, call.order) {
-                if !is_taken && captcha.is_free_text() {
-                    self.trust.answered(1);
-                }
-                captcha.matched();
-                effects.extend(self.learn(*id, |captcha| captcha.learn(look)));
-            }
-        }
-        if call.is_full && is_taken {
-            self.batch_size = (self.batch_size + 1).min(self.timing.max_ids);
-        }
-    }
-
-    fn halve(&mut self, ids: &[CaptchaId]) {
-        self.batch_size = (self.batch_size / 2).max(2).min(self.timing.max_ids);
-        for id in ids {
-            if let Some(captcha) = self.open.get_mut(id) {
-                captcha.mismatched(ids.len());
-            }
-        }
-    }
-
-    /// Lets a captcha learn. It leaves `open` when that was the last.
-    fn learn(
-        &mut self,
-        id: CaptchaId,
-        learn: impl FnOnce(&mut Captcha) -> Learned,
-    ) -> Option<(CaptchaId, Effect)> {
-        match learn(self.open.get_mut(&id)?) {
-            Learned::Nothing => None,
-            Learned::More(effect) => Some((id, effect)),
-            Learned::Last(effect) => {
-                self.open.remove(&id);
-                Some((id, effect))
-            }
+    /// A captcha was a fence in a call until now: if its client has asked for its price meanwhile, it is looked at again.
+    fn release_reopened(&mut self, id: CaptchaId, now: Timestamp) {
+        if self.open.contains_key(&id) {
+            self.fences.withdraw(id);
+            let earliest = now + self.timing.interval;
+            self.schedule(id, earliest, earliest);
         }
     }
 
     /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look after which none could follow is
-    /// made shortly before the end; where that is too soon after the one before, what comes next is the end.
+    /// made shortly before the end. Then there is time for another when that one came back soon; after it, for the end.
     fn schedule(&mut self, id: CaptchaId, earliest: Timestamp, wanted: Timestamp) {
         let Some(captcha) = self.open.get_mut(&id) else {
             return;
         };
-        let last = captcha.ends_at() - LAST_LOOK_BEFORE_END;
-        let at = if earliest > last {
+        let last = captcha.last_look_at();
+        let at = if earliest + LOOK_TAKES > captcha.ends_at() {
             captcha.ends_at()
+        } else if earliest > last {
+            earliest
         } else if wanted + self.timing.interval + LOOK_TAKES > last {
             last
         } else {

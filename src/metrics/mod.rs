@@ -93,8 +93,10 @@ catalogue! {
     upstream_load_ratio: GaugeVec[];
     /// The lowest bid for 1,000 images when load.php was last asked, in USD.
     upstream_minimum_bid_usd: GaugeVec[];
-    /// Captchas in one look.
+    /// Ids in one look, fences among them.
     look_ids: HistogramVec["call"] in BATCH_IDS;
+    /// Ids in looks whose answers were known: they stand between others, so that it is certain which piece is whose.
+    fences_total: IntCounter[];
     /// Most captchas in one look at present.
     batch_size: IntGauge[];
     /// Calls that were not sent because a budget or a block forbade it, by call and reason.
@@ -332,8 +334,9 @@ impl Metrics {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a batch has at most a thousand ids")]
-    pub fn looked(&self, call: CallKind, ids: usize) {
+    pub fn looked(&self, call: CallKind, ids: usize, fences: usize) {
         self.catalogue.look_ids.with_label_values(&[call.label()]).observe(ids as f64);
+        self.catalogue.fences_total.inc_by(fences as u64);
     }
 
     pub fn refused(&self, call: CallKind, reason: &'static str) {

@@ -150,7 +150,6 @@ pub trait Upstream: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::polling::IdOrder;
 
     fn query(call: &Call) -> String {
         String::from_utf8(call.query(&UpstreamKey::new("k")).to_vec()).unwrap()
@@ -158,7 +157,7 @@ mod tests {
 
     fn look(ids: &[u64], form: LookForm) -> Call {
         let ids = ids.iter().map(|id| CaptchaId(*id)).collect();
-        Call::Look(LookCall { ids, form, order: IdOrder::Ascending, is_last: false, is_full: false })
+        Call::Look(LookCall { ids, ..LookCall::alone(CaptchaId(1), form) })
     }
 
     #[test]

@@ -1,30 +1,41 @@
 //! Calls that look at captchas.
 
-use crate::engine::captcha::{IdOrder, LookForm};
+use crate::engine::captcha::LookForm;
+use crate::engine::fences::Fence;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::reply::{Batch, Look};
 
 /// One call to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookCall {
+    /// In the order in which they are asked for, fences among them.
     pub ids: Vec<CaptchaId>,
+    /// Those of the ids whose answers are known already, and where they stand.
+    pub fences: Vec<(usize, Fence)>,
     pub form: LookForm,
-    /// How `ids` are sorted.
-    pub order: IdOrder,
-    /// Whether a captcha in it has no later chance to be looked at.
+    /// Whether it is the look that is kept for its captcha until the end.
     pub is_last: bool,
     /// Whether it holds as many ids as the batch size in use.
     pub is_full: bool,
 }
 
 impl LookCall {
-    /// The same looks in two calls; of one id only the first has any.
+    /// A call that looks at one captcha.
     #[must_use]
-    pub fn halves(self) -> [Self; 2] {
-        let half =
-            |ids: &[CaptchaId]| Self { is_last: self.is_last, order: self.order, ..call_of(ids.to_vec()) };
-        let (first, second) = self.ids.split_at(self.ids.len().div_ceil(2));
-        [half(first), half(second)]
+    pub fn alone(id: CaptchaId, form: LookForm) -> Self {
+        Self { ids: vec![id], fences: Vec::new(), form, is_last: false, is_full: false }
+    }
+
+    /// The fence at a place of `ids`, if there is one.
+    #[must_use]
+    pub fn fence_at(&self, place: usize) -> Option<&Fence> {
+        let nth = self.fences.binary_search_by_key(&place, |(at, _)| *at).ok()?;
+        Some(&self.fences[nth].1)
+    }
+
+    /// The captchas whose answers it asks for, with their places in `ids`.
+    pub fn captchas(&self) -> impl Iterator<Item = (usize, CaptchaId)> {
+        self.ids.iter().copied().enumerate().filter(|(place, _)| self.fence_at(*place).is_none())
     }
 }
 
@@ -35,10 +46,4 @@ pub enum Looked {
     Many(Batch),
     /// No reply that could be read.
     Failed,
-}
-
-/// A call that looks at `ids`, together or, if it is one, alone.
-pub(super) fn call_of(ids: Vec<CaptchaId>) -> LookCall {
-    let form = if ids.len() == 1 { LookForm::Plain } else { LookForm::Batch };
-    LookCall { ids, form, order: IdOrder::default(), is_last: false, is_full: false }
 }

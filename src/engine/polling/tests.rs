@@ -3,7 +3,8 @@ use bytes::Bytes;
 use super::*;
 use crate::engine::captcha::STRANGE_CODES_MAX;
 use crate::protocol::answer::{Answer, Solution};
-use crate::protocol::errors::ErrorCode;
+use crate::protocol::errors::{Code, ErrorCode};
+use crate::protocol::reply::{Batch, Look};
 
 /// A moment of the grid, which has a step of 875 ms here.
 const START: Timestamp = Timestamp(875 * 1_000_000);
@@ -35,7 +36,7 @@ fn opened(count: u64) -> Polling {
 }
 
 fn calls(polling: &mut Polling, now: Timestamp) -> Vec<LookCall> {
-    polling.plan(1_000, now).0
+    polling.plan(1_000, false, now).0
 }
 
 fn solved(text: &'static str) -> Look {
@@ -60,7 +61,7 @@ fn settle(
     looked: Looked,
     now: Timestamp,
 ) -> Vec<(CaptchaId, Effect)> {
-    polling.settle(call, looked, Duration::ZERO, now)
+    polling.settle(call.clone(), looked, Duration::ZERO, now)
 }
 
 #[test]
@@ -140,8 +141,8 @@ fn a_mismatch_assigns_nothing_and_halves_until_each_is_looked_at_alone() {
         }
         now = polling.next_at();
     }
-    assert_eq!(sizes, [12, 6, 2, 1]);
-    assert_eq!(polling.batch_size(), 2);
+    assert_eq!(sizes, [12, 6, 3, 1]);
+    assert_eq!(polling.batch_size(), 3);
 }
 
 #[test]
@@ -233,14 +234,19 @@ fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
     let mut polling = opened(1);
     let call = calls(&mut polling, at(5)).remove(0);
     let looked = not_ready(&call);
-    polling.settle(&call, looked, seconds(3_600), at(800));
+    polling.settle(call, looked, seconds(3_600), at(800));
     assert_eq!(polling.next_at(), at(890));
     let call = calls(&mut polling, at(890)).remove(0);
     assert!(call.is_last);
     let looked = not_ready(&call);
-    polling.settle(&call, looked, seconds(5), at(890));
+    settle(&mut polling, &call, looked, at(890));
+    assert_eq!(polling.next_at(), at(896), "the time that is left is used");
+    let call = calls(&mut polling, at(896)).remove(0);
+    assert!(!call.is_last, "only one is kept");
+    let looked = not_ready(&call);
+    settle(&mut polling, &call, looked, at(896));
     assert_eq!(polling.next_at(), at(900));
-    let (planned, over) = polling.plan(10, at(900));
+    let (planned, over) = polling.plan(10, false, at(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));
     assert_eq!((polling.open_count(), polling.next_at()), (0, Timestamp::NEVER));
 }
@@ -279,7 +285,7 @@ fn a_price_that_is_asked_for_late_costs_one_more_look_and_at_most_three() {
 fn a_call_that_was_not_sent_comes_due_again() {
     let mut polling = opened(3);
     let call = calls(&mut polling, at(5)).remove(0);
-    polling.postpone(&call, at(300), at(5));
+    polling.postpone(call, at(300), at(5));
     assert_eq!(calls(&mut polling, at(299)), []);
     assert_eq!(calls(&mut polling, at(300))[0].ids.len(), 3);
 }
@@ -341,7 +347,7 @@ fn a_last_look_is_not_shared_with_captchas_that_have_time_left() {
 #[test]
 fn who_was_due_first_is_looked_at_first() {
     let mut polling = opened(30);
-    assert_eq!(polling.plan(1, at(5)).0[0].ids[0], CaptchaId(1));
+    assert_eq!(polling.plan(1, false, at(5)).0[0].ids[0], CaptchaId(1));
 }
 
 #[test]
@@ -351,7 +357,7 @@ fn a_call_that_may_not_be_sent_is_asked_for_later_than_now_and_until_the_very_en
     let mut asked = 0;
     while let Some(call) = calls(&mut polling, now).pop() {
         // Whoever refuses may say "until now".
-        polling.postpone(&call, if now < at(880) { at(880) } else { now }, now);
+        polling.postpone(call, if now < at(880) { at(880) } else { now }, now);
         assert!(polling.next_at() > now);
         now = polling.next_at();
         asked += u32::from(now > at(890));
@@ -371,4 +377,4 @@ fn a_short_outage_takes_no_batch_apart() {
     }
 }
 
-mod believed;
+mod doubtful;
