@@ -234,7 +234,7 @@ impl Account {
             let end = match &reply {
                 // A page could come from anybody in between; only a number says that the key is good.
                 Ok(_) if *question != Question::Balance => {
-                    CallEnd { outcome: CallOutcome::Done, ended: Ended::NoCode }
+                    CallEnd { outcome: CallOutcome::Done, ended: Ended::Page }
                 }
                 Ok(_) => CallEnd { outcome: CallOutcome::Done, ended: Ended::Done },
                 Err(Failure::Code(code)) => {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::block_rules::BlockRule;
+use super::block_rules::{BlockRule, Counted};
 use super::budget::{Budget, Held, Need, Spent};
 use super::limits::{BudgetMode, Limits};
 use super::refusal::{CallKind, Ended, Refusal, Why};
@@ -261,7 +261,8 @@ impl Admission {
     /// The call was given up, and counted as the bad case; but what the upstream says now is still true.
     fn reply_after_all(&mut self, ticket: &Ticket, ended: &Ended, now: Timestamp) {
         for (rule, budget) in BlockRule::ALL.into_iter().zip(&mut self.state.budgets) {
-            if rule.counts_answers() && rule.counted(ended) {
+            let is_code = matches!(ended, Ended::Code(_));
+            if is_code && rule.counts_answers() && rule.counted(ended) != Counted::No {
                 let again = Spent::Units(rule.worst(ticket.call, false));
                 budget.settle(Held::default(), again, false, now);
             }
@@ -280,10 +281,11 @@ impl Admission {
             let spent = match ended {
                 Ended::NotSent => Spent::Nothing,
                 Ended::Unknown => Spent::Perhaps(held.units, late),
-                // A refusal of a good key was not held, and counts all the same.
-                _ if rule.counted(ended) && rule == BlockRule::WrongKeys => Spent::Units(1),
-                _ if rule.counted(ended) => Spent::Units(held.units),
-                _ => Spent::Nothing,
+                _ => match rule.counted(ended) {
+                    Counted::No => Spent::Nothing,
+                    Counted::AsHeld => Spent::Units(held.units),
+                    Counted::One => Spent::Units(1),
+                },
             };
             budget.settle(held, spent, *ended == Ended::Accepted, now);
         }

@@ -2,7 +2,8 @@
 //!
 //! No answer sequence of the upstream may complete a row's condition: each budget counts a call in flight as if it
 //! had ended in the way that the rule forbids. [`super::window`] and [`super::ledger`] prove what their shape promises
-//! of *every* window; here stands why that implies the upstream's rule.
+//! of *every* window; here stands why that implies the upstream's rule. A reply that is no word at all, an error page or
+//! noise, may stand in the place of any: it counts as the bad case, too.
 //!
 //! - **1001, 1002**: 120 of one error in a minute. A window of 119. It is a second longer than the upstream's, here and
 //!   below, because two clocks never run quite alike.
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::LedgerShape;
 use super::refusal::{CallKind, Ended};
-use crate::protocol::{ErrorCode, Reaction};
+use crate::protocol::{Code, ErrorCode, Reaction};
 
 /// The shape of a rule's budget, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,16 @@ pub enum Counts {
     ResCalls,
     ResLooks,
     Uploads,
+}
+
+/// Whether a call counts that was sent and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    No,
+    /// What it held in flight.
+    AsHeld,
+    /// One, whatever it held: a key that was good is refused.
+    One,
 }
 
 /// One rule of the upstream.
@@ -205,19 +216,23 @@ impl BlockRule {
         }
     }
 
-    /// Whether a call that was answered with `ended` counts, given that it was sent and answered.
+    /// Whether a call counts that was sent and answered with `ended`.
     #[must_use]
-    pub fn counted(self, ended: &Ended) -> bool {
+    pub fn counted(self, ended: &Ended) -> Counted {
+        let is_wordless = *ended == Ended::NoCode;
         let reaction = match ended {
             Ended::Code(code) => Some(code.reaction()),
             _ => None,
         };
-        match self.row().counts {
-            Counts::NoSlotAnswers => reaction == Some(Reaction::WaitForSlot),
-            Counts::ZeroBalanceAnswers => reaction == Some(Reaction::WaitForBalance),
-            Counts::KeyRefusals => reaction == Some(Reaction::StopCalling),
+        let counts = match self.row().counts {
+            Counts::NoSlotAnswers => is_wordless || reaction == Some(Reaction::WaitForSlot),
+            Counts::ZeroBalanceAnswers => is_wordless || reaction == Some(Reaction::WaitForBalance),
+            Counts::KeyRefusals if reaction == Some(Reaction::StopCalling) => return Counted::One,
+            // A code that nobody knows could be a new word for a wrong key.
+            Counts::KeyRefusals => is_wordless || matches!(ended, Ended::Code(Code::Unknown(_))),
             Counts::ResCalls | Counts::ResLooks | Counts::Uploads => true,
-        }
+        };
+        if counts { Counted::AsHeld } else { Counted::No }
     }
 }
 

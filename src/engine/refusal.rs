@@ -36,8 +36,10 @@ pub enum Ended {
     Code(Code),
     /// Not one byte can have reached the upstream.
     NotSent,
-    /// A whole reply that is no answer and no code: an error page in the place of both. The call may have been carried
-    /// out, but it was not refused with a code that a rule counts.
+    /// A page that holds what was asked for, and says nothing of the key: statistics, load.
+    Page,
+    /// A whole reply that is no answer and no code: an error page or noise in the place of both. The call may have been
+    /// carried out, and its refusal counted.
     NoCode,
     /// No whole reply: the upstream may have done anything with the call.
     Unknown,

@@ -6,6 +6,7 @@
 //! any     ERROR: NNNN etc.   Open -> Blocked(its length) -probe: a block-> Blocked -probe: any other reply-> Open
 //! any     key refused        New | Known | Good -> Refused -key changed, or an operator-> New
 //! any     any other reply    New | Known -> Good
+//! any     no word            New -> New(10 s) -again no word-> New(5 min), as often as it comes
 //! ```
 //! **Invariant.** While a wait lasts, no call that it concerns is sent; when it is over, one probe, and no second one
 //! before the first has ended. So a wait can end early only by an answer to a call that was sent before it began.
@@ -59,6 +60,18 @@ struct Block {
     gate: Gate,
 }
 
+/// After a call that brought no word on a key that is not known to be good: each may have been a refusal, and a few an
+/// hour is all that rule 1004 allows. So they are spread, and a short outage does not use them up.
+const AFTER_SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(5)];
+
+/// Calls in a row that brought no word on a new key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Silence {
+    calls: usize,
+    since: Timestamp,
+    until: Timestamp,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Key {
     /// No reply yet: one call at a time, and one without a reply counts as refused.
@@ -80,13 +93,14 @@ pub struct Waits {
     no_slot: Option<Gate>,
     zero_balance: Option<Gate>,
     key: Key,
+    silence: Option<Silence>,
     /// Counts the keys: a reply to a call with an earlier one says nothing about this one.
     key_number: u32,
 }
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { block: None, no_slot: None, zero_balance: None, key: Key::New, key_number: 0 }
+        Self { block: None, no_slot: None, zero_balance: None, key: Key::New, silence: None, key_number: 0 }
     }
 }
 
@@ -112,6 +126,7 @@ impl Waits {
     /// about our address.
     pub fn key_changed(&mut self) {
         self.key = Key::New;
+        self.silence = None;
         self.key_number = self.key_number.wrapping_add(1);
         self.no_slot = None;
         self.zero_balance = None;
@@ -123,6 +138,7 @@ impl Waits {
             self.key = Key::New;
             self.key_number = self.key_number.wrapping_add(1);
         }
+        self.silence = None;
         for gate in [&mut self.no_slot, &mut self.zero_balance].into_iter().flatten() {
             gate.until = gate.until.min(now);
         }
@@ -144,6 +160,11 @@ impl Waits {
                 refuse(now + RECHECK, Why::KeyUnconfirmed);
             }
             Key::New | Key::Known | Key::Good => (),
+        }
+        if let Some(silence) = self.silence.as_ref().filter(|silence| now < silence.until)
+            && call != CallKind::Load
+        {
+            refuse(silence.until, Why::KeyUnconfirmed);
         }
         if let Some(block) = &self.block
             && let Some(until) = block.gate.refuses(now)
@@ -208,7 +229,7 @@ impl Waits {
         ];
         for gate in gates.into_iter().flatten().filter(|gate| gate.is_probe(ticket)) {
             gate.probe = None;
-            if matches!(ended, Ended::Unknown | Ended::NoCode | Ended::Code(Code::Unknown(_))) {
+            if matches!(ended, Ended::Unknown | Ended::NoCode | Ended::Page | Ended::Code(Code::Unknown(_))) {
                 gate.until = now + gate.delay.min(limits.no_slot_first);
             }
         }
@@ -227,17 +248,31 @@ impl Waits {
                 // These two say that the key was taken for wrong before.
                 (_, Some(ErrorCode::Block1004 | ErrorCode::IpBanned)) => self.key = Key::New,
                 // A block says nothing of the key, and an unknown code could be a new word for a wrong one.
-                (Reaction::WaitOutBlock(_), _) | (_, None) => (),
+                (Reaction::WaitOutBlock(_), _) => (),
+                (_, None) => self.no_word(now),
                 (_, Some(_)) => self.key = Key::Good,
             },
-            Ended::NotSent | Ended::NoCode | Ended::Unknown => (),
+            Ended::NoCode | Ended::Unknown => self.no_word(now),
+            Ended::NotSent | Ended::Page => (),
         }
+        if self.key != Key::New {
+            self.silence = None;
+        }
+    }
+
+    fn no_word(&mut self, now: Timestamp) {
+        let (calls, since) = self.silence.as_ref().map_or((0, now), |silence| (silence.calls, silence.since));
+        let pause = AFTER_SILENCE[calls.min(AFTER_SILENCE.len() - 1)];
+        self.silence = Some(Silence { calls: calls + 1, since, until: now + pause });
     }
 
     fn judge_block(&mut self, ticket: u64, ended: &Ended, limits: &Limits, now: Timestamp) {
         // A word that nobody knows may be one for the block.
-        let replied =
-            !matches!(ended, Ended::NotSent | Ended::NoCode | Ended::Unknown | Ended::Code(Code::Unknown(_)));
+        let replied = match ended {
+            Ended::Accepted | Ended::Done => true,
+            Ended::Code(code) => code.known().is_some(),
+            Ended::NotSent | Ended::Page | Ended::NoCode | Ended::Unknown => false,
+        };
         if let Ended::Code(code) = ended
             && let Reaction::WaitOutBlock(seconds) = code.reaction()
         {
@@ -293,7 +328,8 @@ impl Waits {
     }
 
     /// What is being waited for, as operators see it; a wait whose probe is due or under way lasts until now.
-    pub fn list(&self, now: Timestamp) -> Vec<Wait> {
+    /// `key_free_at`: when rule 1004 lets a call with a key that is not known to be good go.
+    pub fn list(&self, key_free_at: Timestamp, now: Timestamp) -> Vec<Wait> {
         let of = |gate: &Gate, why| Wait { why, since: gate.since, until: gate.until.max(now) };
         let mut waits = Vec::new();
         if let Key::Refused { code, since } = &self.key {
@@ -302,6 +338,11 @@ impl Waits {
         waits.extend(self.block.iter().map(|block| of(&block.gate, Why::Blocked(block.code.clone()))));
         waits.extend(self.zero_balance.iter().map(|gate| of(gate, Why::ZeroBalance)));
         waits.extend(self.no_slot.iter().map(|gate| of(gate, Why::NoSlot)));
+        waits.extend(self.silence.iter().map(|silence| Wait {
+            why: Why::KeyUnconfirmed,
+            since: silence.since,
+            until: silence.until.max(key_free_at).max(now),
+        }));
         waits
     }
 }

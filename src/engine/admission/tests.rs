@@ -4,6 +4,7 @@ use super::super::block_rules::Shape;
 use super::*;
 
 mod model;
+mod wordless;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;

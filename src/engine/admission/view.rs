@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Admission;
 use crate::clock::Timestamp;
 use crate::engine::block_rules::BlockRule;
-use crate::engine::budget::{Budget, BudgetState};
+use crate::engine::budget::{Budget, BudgetState, Need};
 use crate::engine::limits::BudgetMode;
 use crate::engine::refusal::{CallKind, Refusal};
 use crate::engine::waits::Wait;
@@ -67,7 +67,10 @@ impl Admission {
 
     /// What the upstream's answers make us wait for, the weightiest first; empty when all is well.
     pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
-        self.state.waits.list(now)
+        let keys = &self.clone_budgets(now)[BlockRule::WrongKeys as usize];
+        let one = Need { units: 1, ..Need::default() };
+        let key_free_at = keys.check(one, now).err().unwrap_or(now);
+        self.state.waits.list(key_free_at, now)
     }
 
     /// Open captchas, for each of which a look is kept until it has had its last.

@@ -147,9 +147,11 @@ impl Play {
             0..20 => Ended::Unknown,
             // The model does not follow which captchas get their last look back.
             20..40 if !matches!(sent.call, CallKind::Look { last: true, .. }) => Ended::NotSent,
+            20..60 => Ended::NoCode,
+            60..62 => Ended::Code(Code::parse(b"ERROR_NEW_WORD").unwrap()),
+            62 => Ended::Code(Code::parse(b"ERROR: 1005").unwrap()),
+            63 => Ended::Code(Code::parse(b"ERROR: 1999").unwrap()),
             _ if sent.key_is_wrong => Ended::Code(ErrorCode::KeyDoesNotExist.into()),
-            40 => Ended::Code(Code::parse(b"ERROR: 1005").unwrap()),
-            41 => Ended::Code(Code::parse(b"ERROR: 1999").unwrap()),
             _ if upload && self.dice.chance(bad_percent) => Ended::Code(match mood {
                 3 => ErrorCode::ZeroBalance.into(),
                 _ => ErrorCode::NoSlotAvailable.into(),
@@ -233,13 +235,13 @@ impl Play {
         }
     }
 
-    /// What counts for a rule, as the upstream sees it: what is not answered, or lost, may be anything.
+    /// What counts for a rule, as the upstream sees it: what is not answered, or lost, or answered with noise may be anything.
     fn spans(&self, rule: BlockRule) -> Vec<Span> {
         let spans = self.calls.iter().filter_map(|sent| {
             let upload = sent.call == CallKind::Upload;
             let (may_be, code) = match &sent.ended {
                 Some(Ended::NotSent) => return None,
-                None | Some(Ended::Unknown) => (true, None),
+                None | Some(Ended::Unknown | Ended::NoCode) => (true, None),
                 Some(Ended::Code(code)) => (false, Some(code.reaction())),
                 Some(_) => (false, None),
             };
