@@ -28,7 +28,7 @@ use crate::engine::fair_queue::Item;
 use crate::engine::refusal::Ended;
 use crate::engine::timing::Kind;
 use crate::metrics::{CallOutcome, Metrics, UploadOutcome};
-use crate::protocol::errors::Reaction;
+use crate::protocol::errors::{Code, Reaction};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::reply::{UploadReply, read_upload};
 use crate::store::{Change, Intent, IntentId, NotAccepted, StoreError};
@@ -126,11 +126,8 @@ impl Sender {
             }
             Ok(UploadReply::Refused { code, text }) => {
                 reserved.not_taken();
-                not_accepted(NotAccepted::Refused).await;
-                match code.reaction() {
-                    Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling => Sent::Again,
-                    _ => Sent::Refused(Refusal::Upstream { code, text }),
-                }
+                let noted = Change::NotAccepted { intent, how: NotAccepted::Refused, at };
+                self.refused(noted, code, text).await
             }
             Ok(UploadReply::Garbage) | Err(UpstreamError::Lost(_) | UpstreamError::Status(_)) => {
                 not_accepted(NotAccepted::Unknown).await;
@@ -148,6 +145,20 @@ impl Sender {
                 Sent::Again
             }
         }
+    }
+
+    async fn refused(&self, noted: Change, code: Code, text: Option<String>) -> Sent {
+        if matches!(
+            code.reaction(),
+            Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling
+        ) {
+            // Back to its place in the queue at once: a disk that stalls must not cost it turns.
+            let keeper = Arc::clone(&self.keeper);
+            self.tasks.spawn(async move { keeper.keep(noted).await });
+            return Sent::Again;
+        }
+        self.keeper.keep(noted).await;
+        Sent::Refused(Refusal::Upstream { code, text })
     }
 
     /// Who reads `OK|id` must find it on disk.
