@@ -10,6 +10,10 @@ use super::world::{Paid, World};
 
 /// How long the upstream must have been reachable, with the answer ready, for the answer to be there.
 const REACHABLE_FOR: Duration = Duration::from_secs(75);
+/// How long an answer that reached the gateway may be on its way to the store and to whoever polls.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// So many codes in a row that nobody knows are taken for a captcha's end.
+const STRANGE_CODES: u32 = 12;
 
 impl World {
     /// Judges what a poll found; true when it was an answer. `is_last`: the captcha's time is almost over.
@@ -42,7 +46,7 @@ impl World {
         let wrong = match &solution.answer {
             Answer::Failed(code) => {
                 let is_true = is_over && code.known().is_some() && code.known() == captcha.ends_with;
-                let was_strange = self.strange_codes.get(&id.0).is_some_and(|times| *times >= 3);
+                let was_strange = self.strange_codes.get(&id.0).is_some_and(|times| *times >= STRANGE_CODES);
                 (!is_true && !was_strange).then(|| format!("{id} is told to have ended with {code}"))
             }
             Answer::Text(text) => {
@@ -66,7 +70,9 @@ impl World {
         let now = self.clock.now();
         let Some(captcha) = self.model.captcha(id, now) else { return };
         let (ready_at, uploaded_at) = (captcha.ready_at, captcha.uploaded_at);
-        if ready_at + REACHABLE_FOR > now {
+        if self.shown.get(&id.0).is_some_and(|at| *at + TOLD_WITHIN <= now) {
+            self.broke(Promise::NothingLost, format!("{id}'s answer has come and is not told"));
+        } else if ready_at + REACHABLE_FOR > now {
             self.tally.count("not solved in time");
         } else if self.clear_since().is_none_or(|since| since + REACHABLE_FOR > now) {
             self.tally.count("unreachable in their last minute");

@@ -19,6 +19,8 @@ pub enum Doctor {
     AnswersLooksAtOnce,
     /// Blocks and refusals of the key look like error pages.
     HidesBlocks,
+    /// A refusal of the key never arrives.
+    LosesRefusals,
     /// The pieces of a batch come in another order.
     SwapsPieces,
     /// A lost upload looks as if it had never been sent.
@@ -61,6 +63,9 @@ impl<U: Upstream> Upstream for DoctoredUpstream<U> {
         async move {
             match (doctor, answered.await) {
                 (Doctor::HidesBlocks, Ok(body)) if is_block(&body) => Ok(Bytes::from_static(b"<html>")),
+                (Doctor::LosesRefusals, Ok(body)) if is_refusal(&body) => {
+                    Err(UpstreamError::Lost("so it says".to_owned()))
+                }
                 (Doctor::SwapsPieces, Ok(body)) if is_look => Ok(swapped(&body)),
                 (Doctor::DeniesLostUploads, Err(UpstreamError::Lost(why))) if is_upload => {
                     Err(UpstreamError::NotSent(why))
@@ -77,11 +82,17 @@ impl<U: Upstream> Upstream for DoctoredUpstream<U> {
 }
 
 fn is_block(body: &[u8]) -> bool {
+    is_refusal(body) || says(body, |reaction| matches!(reaction, Reaction::WaitOutBlock(_)))
+}
+
+fn is_refusal(body: &[u8]) -> bool {
+    says(body, |reaction| reaction == Reaction::StopCalling)
+}
+
+/// Whether there is a code in it that asks for such a reaction.
+fn says(body: &[u8], asks: impl Fn(Reaction) -> bool) -> bool {
     let text = String::from_utf8_lossy(body);
-    ErrorCode::ALL.iter().any(|code| {
-        matches!(code.reaction(), Reaction::WaitOutBlock(_) | Reaction::StopCalling)
-            && text.contains(code.as_str())
-    })
+    ErrorCode::ALL.iter().any(|code| asks(code.reaction()) && text.contains(code.as_str()))
 }
 
 fn swapped(body: &Bytes) -> Bytes {

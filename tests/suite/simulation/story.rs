@@ -32,6 +32,12 @@ const REST: Duration = Duration::from_mins(32);
 /// Longest that clients are waited for; each has gone when its captcha's 15 minutes are over.
 const LEAVE_WITHIN: Duration = Duration::from_mins(40);
 
+/// Over which time the upstream may compare for 1003; nobody says.
+const RATIO_WINDOWS_MS: &[u64] = &[60_000, 600_000, 1_800_000];
+
+const UPLOAD_GAPS: &[Duration] =
+    &[Duration::from_millis(100), Duration::from_millis(100), Duration::from_millis(20), Duration::ZERO];
+
 /// What decides a history.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -46,6 +52,8 @@ pub struct Plan {
     pub watched: Option<Promise>,
     /// Shortest time between two looks that the gateway is told to keep.
     pub interval: Duration,
+    /// What the upstream is like besides.
+    pub upstream: fn(&mut Scenario),
 }
 
 impl Plan {
@@ -59,6 +67,7 @@ impl Plan {
             doctor: Doctor::None,
             watched: None,
             interval: Duration::from_secs(5),
+            upstream: |_| (),
         }
     }
 }
@@ -94,12 +103,14 @@ impl Story {
     fn begin(plan: Plan) -> Self {
         let clock = Clock::starting_at(BEGIN);
         let mut random = Random::new(plan.seed, "story");
-        let calm = Scenario {
+        let mut calm = Scenario {
             seed: plan.seed,
             piped_answers: if random.below(3) == 0 { 0.02 } else { 0.0 },
             slots: if random.below(3) == 0 { 60 } else { 2_000 },
+            no_slot_ratio_window_ms: weather::pick(RATIO_WINDOWS_MS, &mut Random::new(plan.seed, "1003")),
             ..Scenario::default()
         };
+        (plan.upstream)(&mut calm);
         let mut config = Config::default();
         config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
         config.uploads.hold = Duration::from_secs(weather::pick(&[3, 3, 10, 30], &mut random));
@@ -110,6 +121,12 @@ impl Story {
         let shared = Shared::new(clock, model, plan.seed, weights, plan.watched);
         let (disk, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
         Self { plan, calm, config, shared, disk, metrics, clock }
+    }
+
+    /// Some gateways are told to send uploads as they come; the budgets alone must do.
+    fn limits(&self) -> Limits {
+        let upload_gap = weather::pick(UPLOAD_GAPS, &mut Random::new(self.plan.seed, "upload gap"));
+        self.plan.limits.clone().unwrap_or_else(|| Limits { upload_gap, ..Limits::default() })
     }
 
     async fn play(self) -> Outcome {
@@ -220,7 +237,7 @@ impl Story {
             let store = FlakyStore::new(Arc::clone(&self.shared), life, Arc::clone(&self.disk));
             let upstream = SimulatedUpstream::new(Arc::clone(&self.shared), life);
             let started = Driver::start_with(
-                self.plan.limits.clone().unwrap_or_default(),
+                self.limits(),
                 &self.config,
                 self.clock,
                 self.plan.doctor.store(store, self.clock),
@@ -233,7 +250,7 @@ impl Story {
                 world.note(format_args!("process {life} starts"));
                 world.life.driver = Some(Arc::new(driver));
                 let now = world.clock.now();
-                world.trouble(false);
+                world.waits.started(now);
                 world.trouble_until(now);
                 return;
             }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::clients::{Crowd, Habits};
 
-/// Uploads in one flood.
+/// Most uploads in one flood; every fourth has as many.
 const FLOOD: u64 = 500;
 
 /// See the module.
@@ -58,7 +58,8 @@ impl Traffic {
     async fn flood(&mut self, end: Timestamp) {
         let clock = self.crowd.shared.world().clock;
         let flooding = self.some_client();
-        for _ in 0..self.random.below(FLOOD) {
+        let uploads = if self.random.below(4) == 0 { FLOOD } else { self.random.below(FLOOD) };
+        for _ in 0..uploads {
             self.visit(flooding);
         }
         for _ in 0..self.random.below(40) {

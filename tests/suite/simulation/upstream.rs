@@ -42,8 +42,7 @@ impl SimulatedUpstream {
     }
 
     async fn send(self, call: Call) -> Answered {
-        let is_upload = matches!(call, Call::Submit(_));
-        let upload = upload_of(&call);
+        let (upload, looked_at) = (upload_of(&call), looked_at_alone(&call));
         let (clock, left) = {
             let mut world = self.shared.world();
             (world.clock, world.call_leaves(self.life, &call, upload))
@@ -64,7 +63,7 @@ impl SimulatedUpstream {
         };
         let mut world = self.shared.world();
         if world.is_alive(self.life) {
-            world.call_returns(number, is_upload, upload, &answered, arrived_at);
+            world.call_returns(number, looked_at, upload, &answered, arrived_at);
         }
         answered
     }
@@ -102,6 +101,17 @@ fn upload_of(call: &Call) -> Option<u64> {
     if let Call::Submit(upload) = call { uploads::number_of(upload.fields()) } else { None }
 }
 
+fn looked_at_alone(call: &Call) -> Option<CaptchaId> {
+    let Call::Look(look) = call else { return None };
+    if let [id] = look.ids[..] { Some(id) } else { None }
+}
+
+/// Whether the reply to a look at one captcha holds its answer.
+fn is_answer(body: &[u8]) -> bool {
+    let reply = || serde_json::from_slice::<serde_json::Value>(body).ok();
+    body.starts_with(b"OK|") || reply().is_some_and(|reply| reply["status"] == 1)
+}
+
 /// What a reply says to whoever gets it.
 fn told(answered: &Answered, is_upload: bool) -> Told {
     let body = match answered {
@@ -109,11 +119,14 @@ fn told(answered: &Answered, is_upload: bool) -> Told {
         Err(UpstreamError::NotSent(_)) => return Told::NotSent,
         Err(_) => return Told::Nothing,
     };
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let is_noise = text.is_empty() || text.chars().any(|symbol| symbol.is_control() && symbol != '\n');
     match code_in(body) {
         Some(code) => Told::Code(code),
-        None if body.is_empty() || body.starts_with(b"<!") => Told::Nothing,
+        None if is_noise || text.starts_with("<!") || text.contains(UNKNOWN_CODE) => Told::Nothing,
+        None if text.starts_with("<?xml") => Told::Page,
         None if !is_upload => Told::Said,
-        None if body.starts_with(b"OK|") => Told::Accepted,
+        None if text.starts_with("OK|") => Told::Accepted,
         None => Told::Nothing,
     }
 }
@@ -178,12 +191,6 @@ impl World {
         }
         let (endpoint, form) = form_of(call);
         let reply = self.model.handle(endpoint, &form, now);
-        if let Call::Look(look) = call
-            && look.ids.len() == 1
-            && is_strange(&reply.body)
-        {
-            *self.strange_codes.entry(look.ids[0].0).or_default() += 1;
-        }
         let said: String = String::from_utf8_lossy(&reply.body).chars().take(40).collect();
         self.note(format_args!("call {number} arrives: {} {said:?} {:?}", reply.status, reply.fault));
         self.step();
@@ -209,20 +216,35 @@ impl World {
         }
     }
 
+    /// The reply to a look at one captcha reaches the process.
+    fn look_returns(&mut self, id: CaptchaId, body: &Bytes, now: Timestamp) {
+        if is_answer(body) {
+            self.shown.entry(id.0).or_insert(now);
+        } else if code_in(body) == Some(ErrorCode::NotReady) {
+            self.strange_codes.remove(&id.0);
+        } else if is_strange(body) {
+            *self.strange_codes.entry(id.0).or_default() += 1;
+        }
+    }
+
     /// A reply, or the lack of one, reaches the process.
     fn call_returns(
         &mut self,
         number: u64,
-        is_upload: bool,
+        looked_at: Option<CaptchaId>,
         upload: Option<u64>,
         answered: &Answered,
         arrived_at: Timestamp,
     ) {
         let now = self.clock.now();
+        let is_upload = upload.is_some();
         let told = told(answered, is_upload);
+        if let (Some(id), Ok(body)) = (looked_at, answered) {
+            self.look_returns(id, body, now);
+        }
         self.note(format_args!("call {number} returns: {told:?}"));
         self.waits.ended(number, is_upload, told, arrived_at, now);
-        if !matches!(told, Told::Accepted | Told::Said | Told::Code(_)) {
+        if !matches!(told, Told::Accepted | Told::Said | Told::Page | Told::Code(_)) {
             self.tally.count("calls without an answer");
             self.trouble_until(now);
         }
@@ -235,7 +257,7 @@ impl World {
             *fate = match told {
                 Told::Accepted => Fate::Taken,
                 Told::Code(_) | Told::NotSent => Fate::CertainlyNot,
-                Told::Said | Told::Nothing => Fate::Perhaps,
+                Told::Said | Told::Page | Told::Nothing => Fate::Perhaps,
             };
             let client = *client;
             // These wait for another turn; the others are told to the client.

@@ -101,7 +101,7 @@ pub async fn change(shared: Arc<Shared>, calm: Scenario, seed: u64, only: Option
 /// An operator sees that the key is refused, mends it, and says so.
 pub async fn mend(shared: &Shared, random: &mut Random) {
     let clock = shared.world().clock;
-    if !shared.world().key_is_refused() {
+    if !shared.world().waits.key_needs_mending() {
         return;
     }
     clock.sleep(Duration::from_secs(random.below(600))).await;
@@ -150,7 +150,7 @@ impl World {
         }
         self.note(format_args!("the sky: {sky:?} {:?}", scenario.faults));
         let is_harmless = matches!(sky, Sky::Calm | Sky::NoSlots | Sky::NoMoney | Sky::SlowWorkers);
-        self.trouble(!is_harmless);
+        self.sky_troubles(!is_harmless);
         self.model.switch(scenario);
     }
 
@@ -162,7 +162,7 @@ impl World {
         self.network.usual_ms = 120;
         self.disk.is_failing = false;
         self.model.switch(Scenario { faults: BTreeMap::new(), ..calm.clone() });
-        self.trouble(self.life.driver.is_none());
+        self.sky_troubles(false);
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use capgate::clock::{Clock, Timestamp};
 use capgate::driver::Driver;
-use capgate::engine::Why;
 use capgate::simulator::{Answer, Model};
 use tokio::sync::Notify;
 
@@ -64,8 +63,10 @@ pub struct World {
     pub paid: BTreeMap<u64, Paid>,
     /// For each captcha, the life in which it was looked at last, and whether that look was late.
     pub looks: BTreeMap<u64, (u32, bool)>,
-    /// How often an unknown code was the reply to a look at a captcha.
+    /// How often in a row an unknown code was the reply to a look at a captcha.
     pub strange_codes: BTreeMap<u64, u32>,
+    /// Captchas whose answer reached the process that runs, in a reply to a look at them alone, and when.
+    pub shown: BTreeMap<u64, Timestamp>,
     pub owners_of_intents: BTreeMap<u64, String>,
     pub calls: u64,
     pub tally: Tally,
@@ -74,7 +75,7 @@ pub struct World {
     steps: u64,
     /// Only this promise is watched, where a fault was planted.
     watched: Option<Promise>,
-    is_troubled: bool,
+    sky_is_troubled: bool,
     troubled_until: Timestamp,
     changed: Arc<Notify>,
 }
@@ -108,6 +109,7 @@ impl Shared {
             paid: BTreeMap::new(),
             looks: BTreeMap::new(),
             strange_codes: BTreeMap::new(),
+            shown: BTreeMap::new(),
             owners_of_intents: BTreeMap::new(),
             calls: 0,
             tally: Tally::default(),
@@ -115,7 +117,7 @@ impl Shared {
             log: Log::new(),
             steps: 0,
             watched,
-            is_troubled: false,
+            sky_is_troubled: false,
             troubled_until: Timestamp(0),
             changed: Arc::clone(&changed),
         };
@@ -153,7 +155,7 @@ impl World {
         let blocks = self.model.blocks();
         if blocks > 0 && self.broken.is_none() {
             let log = self.model.state(self.clock.now()).block_log;
-            let earned = log.iter().rev().find(|block| !block.forced).map(|block| block.rule);
+            let earned: Vec<_> = log.iter().filter(|block| !block.forced).map(|block| block.rule).collect();
             self.broke(Promise::NeverBlocked, format!("the upstream began {earned:?}"));
         }
         if self.life.kill_at.is_some_and(|step| step <= self.steps) {
@@ -178,10 +180,11 @@ impl World {
             let number = self.life.number;
             self.note(format_args!("process {number} is killed"));
             let remembered_before = self.clock.now() - REMEMBERED_AFTER;
-            self.waits.killed(remembered_before, self.clock.now());
+            self.waits.killed(remembered_before);
             self.turns.clear();
             self.disk.killed();
-            self.trouble(true);
+            let solved = &self.disk.solved;
+            self.shown.retain(|id, _| solved.contains(id));
             self.changed.notify_waiters();
         }
     }
@@ -191,12 +194,12 @@ impl World {
         client.map_or(Ok(()), |client| self.turns.given(client))
     }
 
-    /// From now on, or until now, the upstream cannot be relied on.
-    pub fn trouble(&mut self, is_troubled: bool) {
-        if self.is_troubled {
+    /// From now on, or until now, the upstream or the disk cannot be relied on.
+    pub fn sky_troubles(&mut self, is_troubled: bool) {
+        if self.sky_is_troubled {
             self.trouble_until(self.clock.now());
         }
-        self.is_troubled = is_troubled;
+        self.sky_is_troubled = is_troubled;
     }
 
     pub fn trouble_until(&mut self, moment: Timestamp) {
@@ -205,17 +208,9 @@ impl World {
 
     /// Since when the upstream could be asked without trouble.
     pub fn clear_since(&self) -> Option<Timestamp> {
-        let since = self.troubled_until.max(self.waits.doubted_until());
-        let is_clear = !self.is_troubled && !self.key_is_refused() && since <= self.clock.now();
+        let now = self.clock.now();
+        let since = self.troubled_until.max(self.waits.key_let_calls_go_since(now)?);
+        let is_clear = !self.sky_is_troubled && self.life.driver.is_some() && since <= now;
         is_clear.then_some(since)
-    }
-
-    /// Whether somebody has to mend the key: as the gateway was told, or as it remembers across a restart.
-    pub fn key_is_refused(&self) -> bool {
-        let gateway_waits = || {
-            let waits = self.life.driver.as_ref().map(|driver| driver.gate.waits()).unwrap_or_default();
-            waits.iter().any(|wait| matches!(wait.why, Why::KeyRefused(_)))
-        };
-        self.waits.key_is_refused() || gateway_waits()
     }
 }
