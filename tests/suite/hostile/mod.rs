@@ -8,7 +8,7 @@
 //! | `slow` | senders that hold a place |
 //! | `crowd`, `attacks` | attacks while honest clients are served: their latency and the gateway's memory are printed |
 //! | `upstream` | an upstream as an enemy |
-//! | `secrets` | what is written about settings, searched for every secret |
+//! | `secrets` | everything that a busy, failing gateway wrote, searched for every secret |
 
 mod attacks;
 mod crowd;
