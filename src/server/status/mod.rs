@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `state` | the states, and which of them hold |
 //! | `value` | everything that is shown, as one value: the JSON |
+//! | `clients`, `money` | two parts of it |
 //! | `past`, `chart` | the last hour, counted and drawn |
 //! | `words` | numbers and times as people read them |
 //! | `page`, `page.html`, `style.css`, `script.js`, `icon.svg` | the page |
@@ -12,6 +13,8 @@
 //! where a state becomes words, and the page is whole without the script.
 
 pub mod chart;
+pub mod clients;
+pub mod money;
 mod page;
 pub mod past;
 pub mod state;
@@ -28,9 +31,10 @@ use actix_web::web::Data;
 use super::Server;
 use crate::clients::Client;
 use crate::engine::refusal::CallKind;
+use clients::Standing;
 use page::Page;
 pub use state::State;
-pub use value::{About, Facts, Standing, Status};
+pub use value::{About, Facts, Status};
 
 /// Nothing but the page's own files, which come from here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \

@@ -6,7 +6,9 @@ use askama::Template;
 use rust_decimal::Decimal;
 
 use super::chart::{self, Chart, HEIGHT, WIDTH};
-use super::value::{BudgetShown, ClientBudget, Moment, Source, Status};
+use super::clients::ClientBudget;
+use super::money::Source;
+use super::value::{BudgetShown, Moment, Status};
 use super::{SCRIPT, STYLE, words};
 use crate::engine::BudgetMode;
 
@@ -166,5 +168,54 @@ impl<'s> Page<'s> {
             Some(stretch) if stretch.seconds < 60 => "15 min ago",
             _ => "1 h ago",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::{About, Facts};
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::driver::troubles::Trouble;
+    use crate::metrics::ClientNumbers;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn page(change: impl FnOnce(&mut Facts)) -> String {
+        let mut facts = Facts::quiet(NOW);
+        change(&mut facts);
+        let about = About { upstream: "https://up.example".to_owned(), budget_mode: BudgetMode::Enforce };
+        Page::of(&Status::of(&about, &facts)).written().unwrap()
+    }
+
+    #[test]
+    fn whatever_a_text_holds_it_stays_text() {
+        const HOSTILE: &str = "<img src=x onerror='alert(1)'>\"&";
+        let page = page(|facts| {
+            let text = HOSTILE.to_owned();
+            facts.troubles = vec![Trouble { place: "submit", text, count: 1, first: NOW, last: NOW }];
+            facts.store_fault = Some(HOSTILE.to_owned());
+            facts.numbers.clients = [(HOSTILE.to_owned(), ClientNumbers::default())].into();
+        });
+        assert!(!page.contains("<img src=x") && !page.contains("'alert"), "{page}");
+        assert_eq!(page.matches("onerror").count(), 4, "the trouble, the fault, and the client's name twice");
+    }
+
+    #[test]
+    fn an_open_gateway_is_not_told_what_to_do_and_one_that_observes_says_so() {
+        assert!(!page(|_| ()).contains("What to do:"));
+        let about = About { upstream: String::new(), budget_mode: BudgetMode::Observe };
+        let page = Page::of(&Status::of(&about, &Facts::quiet(NOW))).written().unwrap();
+        assert!(page.contains("Observe mode:"));
+    }
+
+    #[test]
+    fn states_beside_the_first_are_listed() {
+        let page = page(|facts| {
+            facts.is_draining = true;
+            facts.store_fault = Some("disk full".to_owned());
+        });
+        assert!(page.contains("<title>Stopping · capgate</title>"));
+        assert!(page.contains("<li class=\"bad\" data-state=\"store_down\">") && page.contains("disk full"));
     }
 }

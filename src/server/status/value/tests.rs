@@ -1,7 +1,14 @@
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::super::clients::CLIENTS_MAX;
+use super::super::money::Source;
 use super::budget as budget_shown;
 use super::*;
 use crate::driver::money::Balance;
 use crate::engine::BlockRule;
+use crate::engine::allowance::Left;
 use crate::engine::allowance::Quota;
 use crate::engine::refusal::Why;
 use crate::metrics::ClientNumbers;
