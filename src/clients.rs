@@ -11,7 +11,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::config::{self, AuthMode, Config, Exact};
 use crate::engine::{Allowance, Policy, allowance};
-use crate::metrics::{Metrics, PollCounters};
+use crate::metrics::{ClientCounters, Metrics};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::ClientKey;
 
@@ -26,7 +26,7 @@ pub struct Client {
     pub weight: u32,
     /// How long its polls may wait for an answer.
     pub poll_hold: Duration,
-    pub polls: PollCounters,
+    pub counters: ClientCounters,
     /// What it may do.
     pub policy: Policy,
     /// What it may spend.
@@ -49,7 +49,7 @@ impl Client {
             name: Arc::from(settings.name.as_str()),
             weight: settings.weight,
             poll_hold: settings.hold.unwrap_or(config.polling.hold),
-            polls: metrics.poll_counters(&settings.name),
+            counters: metrics.client_counters(&settings.name),
             policy: Policy {
                 is_stopped: settings.stopped,
                 last_day: settings.expires,

@@ -18,7 +18,7 @@ use super::Driver;
 use super::answers::Found;
 use super::repeats::HungUp;
 use crate::clients::Client;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Served};
 use crate::protocol::ids::CaptchaId;
 
 /// How often it is looked whether the client of a held poll is still there.
@@ -96,16 +96,19 @@ impl Driver {
         with_price: bool,
         wait: Wait,
         hung_up: &HungUp,
-    ) -> Found {
+    ) -> (Found, Served) {
         let found = self.find(client, id, with_price);
         if !is_open(&found) {
-            return found;
+            return (found, Served::AtOnce);
         }
-        let found = self.hold(client, id, with_price, wait, hung_up).await.unwrap_or(found);
+        let (found, served) = match self.hold(client, id, with_price, wait, hung_up).await {
+            Some(found) => (found, Served::Held),
+            None => (found, Served::AtOnce),
+        };
         if is_open(&found) {
             self.answers.told_open(id);
         }
-        found
+        (found, served)
     }
 
     /// What came of the wait; none when there was none.
@@ -156,16 +159,18 @@ impl Driver {
         }
     }
 
-    /// Waits until one of several captchas has an answer, for as long as the client asks for.
+    /// Waits until one of several captchas has an answer, for as long as the client asks for. At once where there is one,
+    /// and where there is no place to wait.
     pub async fn wait_for_any(
         &self,
         client: &Client,
         ids: &[CaptchaId],
         longest: Duration,
         hung_up: &HungUp,
-    ) {
+    ) -> Served {
         let deadline = self.clock.now() + longest;
-        let Some(_place) = self.holds.take() else { return };
+        let Some(_place) = self.holds.take() else { return Served::AtOnce };
+        let mut served = Served::AtOnce;
         loop {
             let mut changes: Vec<_> = ids.iter().filter_map(|id| self.answers.changes(*id)).collect();
             let found: Vec<_> = ids.iter().map(|id| self.find(client, *id, false)).collect();
@@ -176,8 +181,9 @@ impl Driver {
                 || self.is_stopping()
                 || hung_up.is_so()
             {
-                return;
+                return served;
             }
+            served = Served::Held;
             let wake_at = if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline };
             let any =
                 futures_util::future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::allowances::Allowances;
 use super::troubles::Troubles;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Change, Day, Ledger, Store, StoreError};
 
@@ -17,6 +17,7 @@ pub const LATE_MAX: usize = 10_000;
 
 /// The way to the store.
 pub struct Keeper {
+    clock: Clock,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     troubles: Arc<Troubles>,
@@ -42,10 +43,10 @@ impl std::fmt::Debug for Keeper {
 
 impl Keeper {
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, troubles: Arc<Troubles>) -> Self {
+    pub fn new(clock: Clock, store: Arc<dyn Store>, metrics: Arc<Metrics>, troubles: Arc<Troubles>) -> Self {
         metrics.store_is_up(true);
         let (state, has_failed) = (Mutex::default(), Notify::new());
-        Self { store, metrics, troubles, allowances: None, state, has_failed }
+        Self { clock, store, metrics, troubles, allowances: None, state, has_failed }
     }
 
     /// From now on what happens to captchas changes what clients may spend.
@@ -59,7 +60,9 @@ impl Keeper {
     /// # Errors
     /// When it was not kept; it is logged and counted here.
     pub async fn commit(&self, change: Change) -> Result<(), StoreError> {
+        let asked_at = self.clock.now();
         let result = self.store.commit(change).await;
+        self.metrics.store_took(self.clock.now().since(asked_at));
         // A change that does not follow from what is kept is refused alone; the store is well.
         let fault = match &result {
             Err(StoreError::Failed(why)) => Some(why.clone()),
@@ -210,7 +213,12 @@ mod tests {
     #[tokio::test]
     async fn what_a_store_missed_it_gets_in_order_and_so_much_of_it() {
         let store = Arc::new(Brimming::default());
-        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::new(Metrics::default()), troubles());
+        let keeper = Keeper::new(
+            Clock::starting_at(Timestamp(0)),
+            Arc::<Brimming>::clone(&store),
+            Arc::new(Metrics::default()),
+            troubles(),
+        );
         store.is_full.store(true, Ordering::Relaxed);
         for number in 1..=LATE_MAX as u64 + 1 {
             keeper.keep(change(number)).await;
@@ -227,7 +235,12 @@ mod tests {
     async fn a_change_that_is_refused_alone_says_nothing_of_the_store() {
         let store = Arc::new(Brimming::default());
         let metrics = Arc::new(Metrics::default());
-        let keeper = Keeper::new(Arc::<Brimming>::clone(&store), Arc::clone(&metrics), troubles());
+        let keeper = Keeper::new(
+            Clock::starting_at(Timestamp(0)),
+            Arc::<Brimming>::clone(&store),
+            Arc::clone(&metrics),
+            troubles(),
+        );
         keeper.keep(change(0)).await;
         assert!(!keeper.is_down() && !keeper.is_behind());
         let is_up = |up| metrics.text().unwrap().contains(&format!("capgate_store_up {up}"));

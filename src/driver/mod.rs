@@ -141,7 +141,7 @@ impl Driver {
         // What was about to be sent counts as unknown since the store was loaded.
         let (since, open_since) = (Allowances::needs_since(clock.now()), clock.now() - LIFETIME);
         allowances.restore(&store.ledger(since, open_since).await?.usage, &recovered.captchas);
-        let keeper = Keeper::new(store, Arc::clone(&metrics), Arc::clone(&troubles));
+        let keeper = Keeper::new(clock, store, Arc::clone(&metrics), Arc::clone(&troubles));
         let keeper = Arc::new(keeper.charging(Arc::clone(&allowances)));
         let admission = budgets::restore(config, limits, &recovered, clock.now());
         let gate = Arc::new(Gate::new(

@@ -181,7 +181,12 @@ mod tests {
 
     fn pingbacks(register_from: &[&str]) -> Pingbacks {
         let troubles = Arc::new(Troubles::new(Clock::starting_at(Timestamp(0))));
-        let keeper = Keeper::new(Arc::new(MemoryStore::default()), Arc::new(Metrics::default()), troubles);
+        let keeper = Keeper::new(
+            Clock::starting_at(Timestamp(0)),
+            Arc::new(MemoryStore::default()),
+            Arc::new(Metrics::default()),
+            troubles,
+        );
         let mut config = Config::default();
         config.pingback.register_from =
             register_from.iter().map(|network| network.parse().unwrap()).collect();

@@ -247,7 +247,7 @@ impl Poller {
         let (is_failed, price) = (solution.answer.is_failed(), solution.price.clone());
         let Some(told) = self.answers.solve(id, solution) else { return };
         let could_be_seen = told.uploaded_at + timing(&self.live.load()).earliest_look(told.method);
-        self.metrics.answered(&told.owner, now.since(told.looked_at.unwrap_or(could_be_seen)));
+        self.metrics.answered(&told.owner, told.method, now.since(told.looked_at.unwrap_or(could_be_seen)));
         if let Some(price) = &price {
             self.metrics.cost(&told.owner, told.method, price);
         }
@@ -261,7 +261,7 @@ impl Poller {
 
     fn show_opened(&self, id: CaptchaId) {
         if let Some(owned) = self.answers.owned(id) {
-            self.metrics.captcha_opened(&owned.owner);
+            self.metrics.captcha_opened(&owned.owner, owned.method);
         }
     }
 

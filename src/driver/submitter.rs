@@ -232,7 +232,7 @@ impl Queue {
                     if let Some((_, item)) = self.waiting.pop() {
                         let item = self.left(item);
                         let waited = self.sender.clock.now().since(item.value.arrived_at);
-                        self.sender.metrics.upload_turn(&item.client, waited);
+                        self.sender.metrics.upload_turn(&item.client, item.value.upload.method, waited);
                         let (sender, inbox) = (Arc::clone(&self.sender), self.inbox.clone());
                         self.sender.tasks.spawn(async move { sender.send(item, ticket, inbox).await });
                     }

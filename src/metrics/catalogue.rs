@@ -69,7 +69,7 @@ pub(super) fn registered<C: Make + Collector + Clone + 'static>(
 macro_rules! catalogue {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ident [$($label:literal),*] $(in $buckets:expr)?;)*) => {
         #[derive(Clone, Debug)]
-        struct Catalogue { $($name: prometheus::$kind,)* }
+        pub(super) struct Catalogue { $(pub(super) $name: prometheus::$kind,)* }
 
         /// Every metric of capgate's own, in the order of the catalogue.
         pub const ROWS: &[Row] = &[$(Row {
@@ -80,7 +80,7 @@ macro_rules! catalogue {
         },)*];
 
         impl Catalogue {
-            fn registered(registry: &prometheus::Registry) -> Self {
+            pub(super) fn registered(registry: &prometheus::Registry) -> Self {
                 Self { $($name: {
                     let no_buckets: &[f64] = &[];
                     catalogue::registered(

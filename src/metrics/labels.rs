@@ -130,3 +130,62 @@ impl ReloadOutcome {
         }
     }
 }
+
+/// What a client calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientCall {
+    Upload,
+    Poll,
+    PollMany,
+    Report,
+    Balance,
+    Stats,
+    Pingback,
+    /// A call to res.php that is none of these.
+    Wrong,
+}
+
+impl ClientCall {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Upload,
+        Self::Poll,
+        Self::PollMany,
+        Self::Report,
+        Self::Balance,
+        Self::Stats,
+        Self::Pingback,
+        Self::Wrong,
+    ];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Poll => "poll",
+            Self::PollMany => "poll_many",
+            Self::Report => "report",
+            Self::Balance => "balance",
+            Self::Stats => "stats",
+            Self::Pingback => "pingback",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// How a poll was served; either way from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Served {
+    AtOnce,
+    /// It waited, and was told when there was an answer or the wait was over.
+    Held,
+}
+
+impl Served {
+    pub(super) const ALL: [Self; 2] = [Self::AtOnce, Self::Held];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::Held => "held",
+        }
+    }
+}

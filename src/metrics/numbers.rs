@@ -66,12 +66,12 @@ impl Metrics {
     }
 }
 
-fn label<'m>(metric: &'m Metric, name: &str) -> &'m str {
+pub(super) fn label<'m>(metric: &'m Metric, name: &str) -> &'m str {
     metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, kept as a float")]
-fn value(metric: &Metric) -> u64 {
+pub(super) fn value(metric: &Metric) -> u64 {
     // One of the two is there; the other is 0.
     (metric.get_gauge().get_value() + metric.get_counter().get_value()) as u64
 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_clients_numbers_are_the_sums_of_its_series() {
         let (metrics, took) = (Metrics::default(), Duration::from_secs(1));
-        let _ = metrics.poll_counters("quiet");
+        let _ = metrics.client_counters("quiet");
         for (method, outcome) in [
             (Method::Image, UploadOutcome::Accepted),
             (Method::Text, UploadOutcome::Accepted),
@@ -99,8 +99,8 @@ mod tests {
         ] {
             metrics.upload_ended("busy", method, outcome, took);
         }
-        for _ in 0..3 {
-            metrics.captcha_opened("busy");
+        for method in [Method::Text, Method::Text, Method::Image] {
+            metrics.captcha_opened("busy", method);
             metrics.upload_queued("busy");
         }
         metrics.upload_unqueued("busy");

@@ -8,6 +8,7 @@ use super::Server;
 use super::call::parameters;
 use super::peer::hung_up;
 use super::respond::Respond;
+use crate::metrics::ClientCall;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use crate::protocol::repeat::{IDEMPOTENCY_KEY, IdempotencyKey};
 use crate::protocol::submit::Upload;
@@ -21,10 +22,12 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let client = match server.clients.find(form.word("key")) {
         Ok(client) => client,
         Err(code) => {
+            server.metrics.stranger_called("in.php");
             tracing::info!(%code, "upload refused: no client has its key");
             return respond.code(code, code.help());
         }
     };
+    client.counters.called(ClientCall::Upload);
     if form.word("method") == Some(b"get_server_errors") {
         return respond.page(&upload_errors(), "text/plain; charset=UTF-8");
     }

@@ -12,7 +12,7 @@ use crate::clients::Client;
 use crate::driver::Wait;
 use crate::driver::account::Question;
 use crate::driver::answers::Found;
-use crate::metrics::PollOutcome;
+use crate::metrics::{ClientCall, PollOutcome, Served};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::ResCall;
@@ -25,10 +25,14 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let respond = Respond::to(&form);
     let client = match server.clients.find(form.word("key")) {
         Ok(client) => client,
-        Err(code) => return respond.code(code, code.help()),
+        Err(code) => {
+            server.metrics.stranger_called("res.php");
+            return respond.code(code, code.help());
+        }
     };
     let driver = &server.driver;
     let res_call = ResCall::parse(&form);
+    client.counters.called(res_call.as_ref().map_or(ClientCall::Wrong, kind));
     // What was paid for is told whatever becomes of the client; the rest costs calls or places.
     if res_call.as_ref().is_ok_and(|res_call| !is_about_captchas(res_call))
         && let Err(denied) = client.policy.may_call(driver.clock.now())
@@ -38,22 +42,23 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     match res_call {
         Err(wrong) => {
             if matches!(wrong.code, ErrorCode::WrongIdFormat | ErrorCode::WrongCaptchaId) {
-                client.polls.count(PollOutcome::WrongId);
+                client.counters.polled(PollOutcome::WrongId, Served::AtOnce);
             }
             respond.wrong(wrong)
         }
         Ok(ResCall::Get { id, with_price, wait }) => {
             let wait = wait.map_or(Wait::Hold, Wait::Asked);
-            let found = driver.wait_for(&client, id, with_price, wait, &hung_up(&call)).await;
-            client.polls.count(outcome(&found));
+            let (found, how) = driver.wait_for(&client, id, with_price, wait, &hung_up(&call)).await;
+            client.counters.polled(outcome(&found), how);
             respond.found(&found, with_price)
         }
         Ok(ResCall::GetMany { ids, wait }) => {
+            let mut how = Served::AtOnce;
             if let Some(longest) = wait {
                 let known: Vec<_> = ids.iter().copied().filter_map(Result::ok).collect();
-                driver.wait_for_any(&client, &known, longest, &hung_up(&call)).await;
+                how = driver.wait_for_any(&client, &known, longest, &hung_up(&call)).await;
             }
-            let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, &client, id)).collect();
+            let pieces: Vec<Bytes> = ids.into_iter().map(|id| piece(&server, &client, id, how)).collect();
             respond.batch(&pieces)
         }
         Ok(ResCall::Report { id, verdict }) => match driver.reports.report(&client.name, id, verdict).await {
@@ -83,6 +88,20 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     }
 }
 
+const fn kind(call: &ResCall) -> ClientCall {
+    match call {
+        ResCall::Get { .. } => ClientCall::Poll,
+        ResCall::GetMany { .. } => ClientCall::PollMany,
+        ResCall::Report { .. } => ClientCall::Report,
+        ResCall::Balance => ClientCall::Balance,
+        ResCall::Stats { .. } => ClientCall::Stats,
+        ResCall::ListPingbacks
+        | ResCall::AddPingback { .. }
+        | ResCall::RemovePingback { .. }
+        | ResCall::RemoveAllPingbacks => ClientCall::Pingback,
+    }
+}
+
 const fn is_about_captchas(call: &ResCall) -> bool {
     matches!(call, ResCall::Get { .. } | ResCall::GetMany { .. } | ResCall::Report { .. })
 }
@@ -95,15 +114,15 @@ fn recorded(respond: Respond, result: Result<(), crate::driver::pingbacks::NotRe
 }
 
 /// One id's place in the reply to an `ids` call.
-fn piece(server: &Server, client: &Client, id: Result<CaptchaId, ErrorCode>) -> Bytes {
+fn piece(server: &Server, client: &Client, id: Result<CaptchaId, ErrorCode>, how: Served) -> Bytes {
     let found = match id {
         Ok(id) => server.driver.find(client, id, false),
         Err(code) => {
-            client.polls.count(PollOutcome::WrongId);
+            client.counters.polled(PollOutcome::WrongId, how);
             return code.as_str().into();
         }
     };
-    client.polls.count(outcome(&found));
+    client.counters.polled(outcome(&found), how);
     match found {
         Found::Solved(solution) => solution.answer.plain(),
         Found::Nothing => ErrorCode::WrongCaptchaId.as_str().into(),

@@ -1,6 +1,7 @@
 """A busy hour in seconds: clients of three names, and a service that is slow, full, blocking and broken in turn."""
 
 import contextlib
+import http.server
 import json
 import threading
 import time
@@ -39,6 +40,9 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
         "[cache]",
         'balance = "200ms"',
         'load = "200ms"',
+        "[pingback]",
+        'allow = ["127.0.0.1"]',
+        'register_from = ["127.0.0.1"]',
         "[store]",
         'url = "memory:"',
     ]
@@ -51,7 +55,12 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
 def clients(gateway: str, simulator: str):
     """Plays until the block is left."""
     stop = threading.Event()
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    call(f"{gateway}/res.php", key=KEYS["team-a"], action="add_pingback", addr="127.0.0.1")
+    pushed = {"pingback": f"http://127.0.0.1:{receiver.server_port}/"}
     playing = [threading.Thread(target=upload_and_poll, args=(gateway, key, stop)) for key in KEYS.values() for _ in range(3)]
+    playing.append(threading.Thread(target=upload_and_poll, args=(gateway, KEYS["team-a"], stop), kwargs=pushed))
     playing.append(threading.Thread(target=ask_about_the_account, args=(gateway, stop)))
     playing.append(threading.Thread(target=weather, args=(gateway, simulator, stop)))
     for thread in playing:
@@ -62,6 +71,19 @@ def clients(gateway: str, simulator: str):
         stop.set()
         for thread in playing:
             thread.join()
+        receiver.shutdown()
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Takes what is pushed to a client."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_) -> None:
+        pass
 
 
 def call(url: str, **fields: str) -> str:
@@ -74,9 +96,9 @@ def call(url: str, **fields: str) -> str:
         return ""
 
 
-def upload_and_poll(gateway: str, key: str, stop: threading.Event) -> None:
+def upload_and_poll(gateway: str, key: str, stop: threading.Event, **further: str) -> None:
     while not stop.is_set():
-        reply = call(f"{gateway}/in.php", key=key, textcaptcha="Two and three?")
+        reply = call(f"{gateway}/in.php", key=key, textcaptcha="Two and three?", **further)
         # What cannot be an upload is refused here.
         call(f"{gateway}/in.php", key=key, textcaptcha="?" * 141)
         if not reply.startswith("OK|"):

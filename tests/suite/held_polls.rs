@@ -31,7 +31,7 @@ async fn gateway(solved_after_s: u64, held_max: usize) -> Arc<PausedGateway> {
 /// Client 1 polls: what it is told, and after how long.
 async fn poll(gateway: &PausedGateway, id: CaptchaId, wait: Wait) -> (bool, Duration) {
     let (client, began) = (gateway.client(1), gateway.clock.now());
-    let found = gateway.driver.wait_for(&client, id, false, wait, &HungUp::default()).await;
+    let (found, _) = gateway.driver.wait_for(&client, id, false, wait, &HungUp::default()).await;
     (matches!(found, Found::Solved(_)), gateway.clock.now().since(began))
 }
 

@@ -76,7 +76,8 @@ impl Bench {
         let (clock, metrics) = (Clock::starting_at(START), Arc::new(Metrics::default()));
         let (store, receivers) = (Arc::new(Moody::default()), Arc::new(Taking::default()));
         let troubles = Arc::new(Troubles::new(clock));
-        let keeper = Arc::new(Keeper::new(Arc::<Moody>::clone(&store), Arc::clone(&metrics), troubles));
+        let keeper =
+            Arc::new(Keeper::new(clock, Arc::<Moody>::clone(&store), Arc::clone(&metrics), troubles));
         let live = Live::new(config::Config::default());
         let all: Arc<dyn Receivers> = Arc::<Taking>::clone(&receivers);
         let hosts = vec![("team-a".to_owned(), "gw.example".to_owned())];

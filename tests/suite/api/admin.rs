@@ -48,8 +48,8 @@ fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
         "capgate_reports_total{client=\"client-1\",outcome=\"recorded\",verdict=\"reportbad\"} 1",
         "capgate_pingbacks_total{client=\"client-1\",outcome=\"delivered\"} 1",
         "capgate_captchas_open 0",
-        "capgate_client_captchas_open{client=\"client-1\"} 0",
-        "capgate_answer_delay_seconds_count{client=\"client-1\"} 1",
+        "capgate_client_captchas_open{client=\"client-1\",method=\"text\"} 0",
+        "capgate_answer_delay_seconds_count{client=\"client-1\",method=\"text\"} 1",
         "capgate_upstream_calls_total{call=\"submit\",outcome=\"done\"} 1",
     ] {
         assert!(page.text().lines().any(|line| line == text), "{text}\n{}", page.text());

@@ -243,7 +243,7 @@ async fn an_id_of_15_minutes_ago_is_refused_without_an_upstream_call() {
     clock.sleep_until(uploaded_at + Duration::from_mins(15)).await;
     assert!(matches!(driver.find(&client, id, false), Found::Nothing));
     assert!(matches!(
-        driver.wait_for(&client, id, true, Wait::Hold, &HungUp::default()).await,
+        driver.wait_for(&client, id, true, Wait::Hold, &HungUp::default()).await.0,
         Found::Nothing
     ));
     let reported = driver.reports.report(&client.name, id, Verdict::Bad).await;

@@ -192,7 +192,10 @@ impl Crowd {
             let with_price = habits.wants_price && !is_last;
             let found = match habits.polls {
                 Polls::Held if now + HOLD_LONGEST < last_poll => {
-                    driver.wait_for(self.caller(client), id, with_price, Wait::Hold, &HungUp::default()).await
+                    driver
+                        .wait_for(self.caller(client), id, with_price, Wait::Hold, &HungUp::default())
+                        .await
+                        .0
                 }
                 _ => driver.find(self.caller(client), id, with_price),
             };
