@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use prometheus::core::Collector;
 use prometheus::proto::Metric;
+use serde::Serialize;
 
 use super::{CaptchaOutcome, Metrics, UploadOutcome};
 
@@ -20,12 +21,16 @@ pub struct Numbers {
 }
 
 /// What a client has at present, and had since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientNumbers {
+    /// Captchas that it waits for.
     pub open: u64,
+    /// Uploads waiting for their turn.
     pub waiting: u64,
+    /// Since the start: uploads that got an id, and that got none.
     pub accepted: u64,
     pub refused: u64,
+    /// Since the start: captchas that ended with an answer, and without.
     pub solved: u64,
     pub unsolved: u64,
 }

@@ -36,20 +36,23 @@ pub struct Bar {
 #[must_use]
 pub fn throughput(stretches: &[Stretch]) -> Chart {
     let a_minute = |count: u64, stretch: &Stretch| as_float(count) * 60.0 / as_float(stretch.seconds.max(1));
-    let most = |stretch: &Stretch| a_minute(stretch.accepted.max(stretch.solved + stretch.unsolved), stretch);
+    let most = |stretch: &Stretch| {
+        a_minute(stretch.counts.accepted.max(stretch.counts.solved + stretch.counts.unsolved), stretch)
+    };
     let top = nice(stretches.iter().map(most).fold(0.0, f64::max));
     let columns = columns(stretches, |stretch| {
-        let (solved, unsolved) = (a_minute(stretch.solved, stretch), a_minute(stretch.unsolved, stretch));
+        let (solved, unsolved) =
+            (a_minute(stretch.counts.solved, stretch), a_minute(stretch.counts.unsolved, stretch));
         let bars = vec![
-            bar("uploads", 0.0, a_minute(stretch.accepted, stretch), top),
+            bar("uploads", 0.0, a_minute(stretch.counts.accepted, stretch), top),
             bar("solved", 0.0, solved, top),
             bar("unsolved", solved, unsolved, top),
         ];
         let title = format!(
             "{} uploads, {} answers, {} without",
-            words::number(stretch.accepted),
-            words::number(stretch.solved),
-            words::number(stretch.unsolved)
+            words::number(stretch.counts.accepted),
+            words::number(stretch.counts.solved),
+            words::number(stretch.counts.unsolved)
         );
         (title, bars)
     });
@@ -59,9 +62,9 @@ pub fn throughput(stretches: &[Stretch]) -> Chart {
 /// How long solving took.
 #[must_use]
 pub fn solve_times(stretches: &[Stretch]) -> Chart {
-    let top = nice(stretches.iter().filter_map(|stretch| stretch.p95_seconds).fold(0.0, f64::max));
+    let top = nice(stretches.iter().filter_map(|stretch| stretch.counts.p95_seconds).fold(0.0, f64::max));
     let columns = columns(stretches, |stretch| {
-        let (Some(median), Some(p95)) = (stretch.median_seconds, stretch.p95_seconds) else {
+        let (Some(median), Some(p95)) = (stretch.counts.median_seconds, stretch.counts.p95_seconds) else {
             return ("no answers".to_owned(), Vec::new());
         };
         let title = format!("median {}, 95 % within {}", words::seconds(median), words::seconds(p95));
@@ -104,7 +107,8 @@ fn as_float(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::Moment;
+    use super::super::facts::Moment;
+    use super::super::past::Counts;
     use super::*;
     use crate::clock::Timestamp;
 
@@ -112,12 +116,14 @@ mod tests {
         Stretch {
             from: Moment(Timestamp(60_000)),
             seconds: 15,
-            accepted,
-            refused: 0,
-            solved,
-            unsolved,
-            median_seconds: (solved > 0).then_some(9.0),
-            p95_seconds: (solved > 0).then_some(18.0),
+            counts: Counts {
+                accepted,
+                refused: 0,
+                solved,
+                unsolved,
+                median_seconds: (solved > 0).then_some(9.0),
+                p95_seconds: (solved > 0).then_some(18.0),
+            },
         }
     }
 

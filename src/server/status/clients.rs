@@ -5,36 +5,20 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::facts::{Moment, Standing};
 use super::money::as_number;
 use super::state::Level;
-use super::value::Moment;
 use crate::engine::allowance::Left;
-use crate::metrics::Numbers;
+use crate::metrics::{ClientNumbers, Numbers};
 
 /// Most clients that are listed, those with most at present first.
 pub const CLIENTS_MAX: usize = 50;
 
-/// What a configured client may do at present.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// An operator has stopped it, or its last day is over.
-    pub is_stopped: bool,
-    pub left: Vec<Left>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientShown {
     pub name: String,
-    /// Captchas that it waits for.
-    pub open: u64,
-    /// Uploads waiting for their turn.
-    pub waiting: u64,
-    /// Since the start: uploads that got an id, and that got none.
-    pub accepted: u64,
-    pub refused: u64,
-    /// Since the start: captchas that ended with an answer, and without.
-    pub solved: u64,
-    pub unsolved: u64,
+    #[serde(flatten)]
+    pub numbers: ClientNumbers,
     /// An operator has stopped it, or its last day is over.
     pub stopped: bool,
     /// Those that it has.
@@ -83,7 +67,8 @@ impl ClientShown {
 
     /// The numbers in the order of the page's columns.
     pub(super) fn columns(&self) -> [u64; 5] {
-        [self.open, self.waiting, self.solved, self.unsolved, self.refused]
+        let ClientNumbers { open, waiting, solved, unsolved, refused, .. } = self.numbers;
+        [open, waiting, solved, unsolved, refused]
     }
 }
 
@@ -94,12 +79,7 @@ pub(super) fn listed(numbers: &Numbers, standings: &BTreeMap<String, Standing>) 
         .iter()
         .map(|(name, of)| ClientShown {
             name: name.clone(),
-            open: of.open,
-            waiting: of.waiting,
-            accepted: of.accepted,
-            refused: of.refused,
-            solved: of.solved,
-            unsolved: of.unsolved,
+            numbers: *of,
             stopped: standings.get(name).is_some_and(|standing| standing.is_stopped),
             budgets: standings
                 .get(name)
@@ -111,7 +91,9 @@ pub(super) fn listed(numbers: &Numbers, standings: &BTreeMap<String, Standing>) 
         .collect();
     // Only where some are left out does it matter who has most; else rows that change places cannot be read.
     if clients.len() > CLIENTS_MAX {
-        clients.sort_by_key(|client| std::cmp::Reverse((client.open + client.waiting, client.accepted)));
+        clients.sort_by_key(|ClientShown { numbers: of, .. }| {
+            std::cmp::Reverse((of.open + of.waiting, of.accepted))
+        });
     }
     let left_out = clients.len().saturating_sub(CLIENTS_MAX);
     clients.truncate(CLIENTS_MAX);

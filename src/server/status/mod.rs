@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `facts` | what all of it is made from |
 //! | `state` | the states, and which of them hold |
 //! | `value` | everything that is shown, as one value: the JSON |
 //! | `clients`, `money` | two parts of it |
@@ -14,6 +15,7 @@
 
 pub mod chart;
 pub mod clients;
+pub mod facts;
 pub mod money;
 mod page;
 pub mod past;
@@ -31,10 +33,11 @@ use actix_web::web::Data;
 use super::Server;
 use crate::clients::Client;
 use crate::engine::refusal::CallKind;
-use clients::Standing;
+use facts::Standing;
+pub use facts::{About, Facts};
 use page::Page;
 pub use state::State;
-pub use value::{About, Facts, Status};
+pub use value::Status;
 
 /// Nothing but the page's own files, which come from here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-use super::value::Moment;
+use super::facts::Moment;
 use crate::clock::Timestamp;
 use crate::driver::history::LastHour;
 use crate::driver::money::{Balances, per_hour};

@@ -7,8 +7,9 @@ use rust_decimal::Decimal;
 
 use super::chart::{self, Chart, HEIGHT, WIDTH};
 use super::clients::ClientBudget;
+use super::facts::Moment;
 use super::money::Source;
-use super::value::{BudgetShown, Moment, Status};
+use super::value::{BudgetShown, Status};
 use super::{SCRIPT, STYLE, words};
 use crate::engine::BudgetMode;
 
@@ -173,7 +174,7 @@ impl<'s> Page<'s> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::{About, Facts};
+    use super::super::facts::{About, Facts};
     use super::*;
     use crate::clock::Timestamp;
     use crate::driver::troubles::Trouble;

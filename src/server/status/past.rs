@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::value::Moment;
+use super::facts::Moment;
 use crate::clock::Timestamp;
 use crate::driver::history::{LastHour, SLOT, Slot};
 
@@ -16,11 +16,9 @@ const SLOTS_A_MINUTE: u64 = 4;
 /// Rates are of this time: short enough to be the present, long enough to be no noise.
 const RECENT: Duration = Duration::from_mins(5);
 
-/// What happened in one stretch of time.
+/// What happened in some time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stretch {
-    pub from: Moment,
-    pub seconds: u64,
+pub struct Counts {
     /// Uploads that got an id, and that got none.
     pub accepted: u64,
     pub refused: u64,
@@ -31,23 +29,43 @@ pub struct Stretch {
     pub p95_seconds: Option<f64>,
 }
 
-/// What happened in the last five minutes.
+impl From<&Slot> for Counts {
+    fn from(slot: &Slot) -> Self {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        Self {
+            accepted: slot.accepted,
+            refused: slot.refused,
+            solved: slot.solved,
+            unsolved: slot.unsolved,
+            median_seconds: seconds(slot.solve_times.median()),
+            p95_seconds: seconds(slot.solve_times.p95()),
+        }
+    }
+}
+
+/// A stretch of the last hour.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stretch {
+    pub from: Moment,
+    pub seconds: u64,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// The last five minutes, or since the start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recent {
     pub seconds: u64,
-    pub accepted: u64,
-    pub refused: u64,
-    pub solved: u64,
-    pub unsolved: u64,
-    pub median_seconds: Option<f64>,
-    pub p95_seconds: Option<f64>,
+    #[serde(flatten)]
+    pub counts: Counts,
 }
 
 impl Recent {
     /// Of the captchas that ended, those without an answer, in per cent.
     #[must_use]
     pub fn unsolved_percent(&self) -> Option<u64> {
-        (self.unsolved * 100).checked_div(self.solved + self.unsolved)
+        let Counts { solved, unsolved, .. } = self.counts;
+        (unsolved * 100).checked_div(solved + unsolved)
     }
 
     /// How many of `count` a minute has.
@@ -79,17 +97,7 @@ pub fn stretches(hour: &LastHour) -> Vec<Stretch> {
         .skip(surplus)
         .map(|(number, slot)| {
             let from = hour.started + length * u32::try_from(number).unwrap_or(u32::MAX);
-            let (median_seconds, p95_seconds) = solve_times(&slot);
-            Stretch {
-                from: Moment(from),
-                seconds: length.as_secs(),
-                accepted: slot.accepted,
-                refused: slot.refused,
-                solved: slot.solved,
-                unsolved: slot.unsolved,
-                median_seconds,
-                p95_seconds,
-            }
+            Stretch { from: Moment(from), seconds: length.as_secs(), counts: Counts::from(&slot) }
         })
         .collect()
 }
@@ -100,21 +108,8 @@ pub fn recent(hour: &LastHour, now: Timestamp) -> Recent {
     let slots = usize::try_from(RECENT.as_secs() / SLOT.as_secs()).unwrap_or(usize::MAX);
     let mut whole = Slot::default();
     hour.slots().rev().take(slots).for_each(|slot| whole.merge(slot));
-    let (median_seconds, p95_seconds) = solve_times(&whole);
-    Recent {
-        seconds: now.since(hour.started).min(RECENT).max(SLOT).as_secs(),
-        accepted: whole.accepted,
-        refused: whole.refused,
-        solved: whole.solved,
-        unsolved: whole.unsolved,
-        median_seconds,
-        p95_seconds,
-    }
-}
-
-fn solve_times(slot: &Slot) -> (Option<f64>, Option<f64>) {
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    (seconds(slot.solve_times.median()), seconds(slot.solve_times.p95()))
+    let seconds = now.since(hour.started).min(RECENT).max(SLOT).as_secs();
+    Recent { seconds, counts: Counts::from(&whole) }
 }
 
 #[cfg(test)]
@@ -135,10 +130,10 @@ mod tests {
     #[test]
     fn a_quarter_of_an_hour_is_drawn_by_slots_and_what_is_longer_by_minutes() {
         let quarter = stretches(&hour(59));
-        assert_eq!((quarter.len(), quarter[0].seconds, quarter[59].accepted), (60, 15, 59));
+        assert_eq!((quarter.len(), quarter[0].seconds, quarter[59].counts.accepted), (60, 15, 59));
         let longer = stretches(&hour(60));
         assert_eq!((longer.len(), longer[0].seconds), (16, 60));
-        assert_eq!((longer[0].accepted, longer[15].accepted), (1 + 2 + 3, 60));
+        assert_eq!((longer[0].counts.accepted, longer[15].counts.accepted), (1 + 2 + 3, 60));
     }
 
     #[test]
@@ -148,7 +143,7 @@ mod tests {
         assert_eq!(before[..59], after[..59], "slot 1,001 is in the minute of slot 1,000");
         let next = stretches(&hour(1_004));
         assert_eq!(before[1].from, next[0].from);
-        assert_eq!(next[58].accepted, 1_000 + 1_001 + 1_002 + 1_003);
+        assert_eq!(next[58].counts.accepted, 1_000 + 1_001 + 1_002 + 1_003);
     }
 
     #[test]
@@ -156,16 +151,16 @@ mod tests {
         let now = START + SLOT * 100;
         let recent_sum: u64 = (81..=100).sum();
         let recent = recent(&hour(100), now);
-        assert_eq!((recent.seconds, recent.accepted), (300, recent_sum));
+        assert_eq!((recent.seconds, recent.counts.accepted), (300, recent_sum));
         let young = super::recent(&hour(2), START + Duration::from_secs(30));
-        assert_eq!((young.seconds, young.a_minute(young.accepted)), (30, 6.0));
+        assert_eq!((young.seconds, young.a_minute(young.counts.accepted)), (30, 6.0));
     }
 
     #[test]
     fn nothing_that_ended_has_no_share() {
         let mut recent = recent(&hour(0), START);
         assert_eq!(recent.unsolved_percent(), None);
-        (recent.solved, recent.unsolved) = (3, 1);
+        (recent.counts.solved, recent.counts.unsolved) = (3, 1);
         assert_eq!(recent.unsolved_percent(), Some(25));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::value::Facts;
+use super::facts::Facts;
 use crate::clock::Timestamp;
 use crate::engine::refusal::{Refusal, Why};
 

@@ -1,58 +1,14 @@
 //! What operators are shown, as one value: made from the facts, without effects; the page and the JSON both come from it.
 
-use std::collections::BTreeMap;
+use serde::Serialize;
 
-use serde::{Serialize, Serializer};
-
-use super::clients::{self, ClientShown, Standing};
+use super::clients::{self, ClientShown};
+use super::facts::{About, Facts, Moment};
 use super::money::{self, Money};
 use super::past::{self, Recent, Stretch};
 use super::state::{self, Condition, Level, State};
-use crate::clock::Timestamp;
-use crate::driver::history::LastHour;
-use crate::driver::money::Balances;
-use crate::driver::troubles::{Trouble, Unanswered};
-use crate::engine::refusal::Refusal;
+use crate::driver::troubles::Trouble;
 use crate::engine::{BudgetMode, BudgetState, Wait};
-use crate::metrics::Numbers;
-
-/// What of the settings is shown.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// Without user, query and key.
-    pub upstream: String,
-    pub budget_mode: BudgetMode,
-}
-
-/// What the driver and the metrics tell at one moment.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    pub now: Timestamp,
-    pub is_draining: bool,
-    pub waits: Vec<Wait>,
-    pub budgets: Vec<BudgetState>,
-    /// Why an upload, and why a look, would have to wait now.
-    pub held: Vec<Refusal>,
-    pub store_fault: Option<String>,
-    pub unanswered: Option<Unanswered>,
-    pub numbers: Numbers,
-    /// By the client's name.
-    pub standings: BTreeMap<String, Standing>,
-    pub hour: LastHour,
-    pub balances: Balances,
-    /// The latest first.
-    pub troubles: Vec<Trouble>,
-}
-
-/// A moment, in RFC 3339 and UTC; `never` for the end of what has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub Timestamp);
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&self.0)
-    }
-}
 
 /// See the module. The names of its fields are those of the JSON.
 #[derive(Clone, Debug, Serialize)]

@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 
 use super::super::clients::CLIENTS_MAX;
+use super::super::facts::Standing;
 use super::super::money::Source;
 use super::budget as budget_shown;
 use super::*;
+use crate::clock::Timestamp;
 use crate::driver::money::Balance;
 use crate::engine::BlockRule;
 use crate::engine::allowance::Left;
@@ -15,26 +18,6 @@ use crate::metrics::ClientNumbers;
 use crate::protocol::errors::ErrorCode;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
-
-impl Facts {
-    /// Nothing has happened, and nothing is wrong.
-    pub fn quiet(now: Timestamp) -> Self {
-        Self {
-            now,
-            is_draining: false,
-            waits: Vec::new(),
-            budgets: Vec::new(),
-            held: Vec::new(),
-            store_fault: None,
-            unanswered: None,
-            numbers: Numbers::default(),
-            standings: BTreeMap::new(),
-            hour: LastHour::starting(now),
-            balances: Balances::default(),
-            troubles: Vec::new(),
-        }
-    }
-}
 
 fn about() -> About {
     About { upstream: "http://127.0.0.1:1".to_owned(), budget_mode: BudgetMode::Enforce }
@@ -137,7 +120,7 @@ fn fifty_clients_are_listed_by_name_and_of_more_those_with_most_at_present() {
     assert_eq!((most.clients.len(), most.clients_left_out), (50, 0));
     assert_eq!(most.clients[0].name, "team-00");
     assert_eq!((more.clients.len(), more.clients_left_out), (50, 2));
-    assert_eq!((more.clients[0].name.as_str(), more.clients[49].open), ("team-51", 2));
+    assert_eq!((more.clients[0].name.as_str(), more.clients[49].numbers.open), ("team-51", 2));
 }
 
 #[test]
