@@ -98,6 +98,13 @@ impl Clients {
         self.0.store(Arc::new(self.0.load().reloaded(config, metrics)));
     }
 
+    /// The client with this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Arc<Client>> {
+        let table = self.0.load();
+        table.by_key.values().chain(&table.open).find(|client| &*client.name == name).map(Arc::clone)
+    }
+
     /// Every client, in the order of their names.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Client>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix_web::dev::{Server as Listening, Service};
 use actix_web::http::ConnectionType;
-use actix_web::middleware::NormalizePath;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpSocket;
 use actix_web::{App as WebApp, HttpResponse, HttpServer, rt};
 use futures_util::future::Either;
@@ -17,7 +17,7 @@ use super::tls::Tls;
 use crate::config::Listen;
 use crate::server::connections::{self, Connection, Connections, Limits};
 use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE};
-use crate::server::{Server, routes};
+use crate::server::{Server, guard, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
 const BACKLOG: u32 = 1_024;
@@ -118,7 +118,7 @@ fn limits(listen: &Listen, files: Option<u64>) -> Limits {
 
 pub(super) fn serve_admin(server: &Arc<Server>, listener: TcpListener) -> io::Result<Listening> {
     let server = Arc::clone(server);
-    Ok(HttpServer::new(move || WebApp::new().configure(routes::admin(&server)))
+    Ok(HttpServer::new(move || WebApp::new().wrap(from_fn(guard::guard)).configure(routes::admin(&server)))
         .workers(1)
         .max_connections(ADMIN_CONNECTIONS_MAX)
         .shutdown_timeout(1)

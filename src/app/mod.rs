@@ -121,6 +121,7 @@ impl App {
             clients: Clients::new(config, &metrics),
             driver,
             metrics: Arc::clone(&metrics),
+            told_to_stop: CancellationToken::new(),
         });
         Ok(Self {
             addresses,
@@ -176,7 +177,7 @@ impl App {
         }
     }
 
-    /// Serves until `told_to_stop` resolves, then lets the calls under way end.
+    /// Serves until `told_to_stop` resolves or an operator ends it, then lets the calls under way end.
     ///
     /// # Errors
     /// When a listener fails.
@@ -192,6 +193,7 @@ impl App {
         let stop = async {
             let has_died = tokio::select! {
                 () = told_to_stop => false,
+                () = self.server.told_to_stop.cancelled() => false,
                 () = self.server.driver.died() => true,
             };
             ending.in_order(&self.server.driver.live().load().listen).await;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::faults::Problem;
 use super::reading::Reading;
-use super::sections::AuthMode;
+use super::sections::{AuthMode, Open};
 use super::values::StoreUrl;
 use super::{Client, Config, table};
 use crate::clock::Day;
@@ -27,6 +27,7 @@ const DAYS_OF_A_MONTH: u32 = 31;
 pub(super) fn together(config: &Config, reading: &mut Reading, sandbox: bool) {
     listeners(config, reading);
     only_one(reading, &["upstream.key", "upstream.key_file"]);
+    only_one(reading, &["admin.token", "admin.token_file"]);
     if !sandbox {
         required(reading, &["upstream.key", "upstream.key_file"]);
     }
@@ -237,6 +238,18 @@ pub(super) fn warnings(config: &Config, today: Day) -> Vec<String> {
             format!("{name} is {hold:?}: httpx-based clients give up a call after 5s"),
         );
     }
+    let is_seen = !config.listen.admin.ip().is_loopback();
+    warn(
+        is_seen && config.admin.token.is_none(),
+        "listen.admin is not on loopback and admin.token is not set: nobody can act on it, and what admin.open does \
+         not name is not shown"
+            .to_owned(),
+    );
+    warn(
+        is_seen && config.admin.open.contains(&Open::Status),
+        "admin.open has status and listen.admin is not on loopback: whoever gets there sees clients, captchas and money"
+            .to_owned(),
+    );
     for client in &config.clients {
         if let Some(last_day) = client.expires.filter(|last_day| *last_day < today) {
             warnings.push(format!(

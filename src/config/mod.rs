@@ -12,7 +12,7 @@
 //! | `prices`, `exact` | what answers cost; numbers taken by their digits |
 //! | `reference` | the table as the reference file and for the README |
 //! | `sources` | the file and the environment as settings, each with its place |
-//! | `values`, `secrets` | how single values, and keys from files, are read |
+//! | `values`, `secrets`, `token` | how single values, and keys and tokens from files, are read |
 //! | `reading` | one value at a time: known? readable? within its bounds? |
 //! | `live`, `reload` | the settings in force, and what a reload changes of them |
 //! | `check` | what needs more than one setting to be judged; the warnings |
@@ -29,6 +29,7 @@ mod secrets;
 mod sections;
 mod sources;
 mod table;
+mod token;
 mod values;
 
 #[cfg(test)]
@@ -46,11 +47,12 @@ pub use prices::Prices;
 pub use reference::{reference_file, settings_table};
 pub use reload::{Changes, ReadFile};
 pub use sections::{
-    Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Pingback, Polling, StoreSettings, Uploads,
-    UpstreamSettings,
+    Admin, Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Open, Pingback, Polling,
+    StoreSettings, Uploads, UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
 pub use table::{Accepts, Applies, Items, LIST_MAX, SETTINGS, Setting};
+pub use token::{AdminToken, TOKEN_SYMBOLS_MAX, TOKEN_SYMBOLS_MIN};
 pub use values::StoreUrl;
 pub(crate) use values::is_client_name;
 
@@ -69,6 +71,7 @@ pub struct Config {
     pub store: StoreSettings,
     pub pingback: Pingback,
     pub auth: Auth,
+    pub admin: Admin,
     pub log: Log,
     pub cache: Cache,
     pub prices: Prices,

@@ -9,6 +9,9 @@ use super::table::{Applies, SETTINGS};
 use super::{Client, Config, table};
 use crate::protocol::ids::UpstreamKey;
 
+/// Secrets outside of clients, by section and name.
+const SECRETS: [(&str, &str); 2] = [("upstream", "key"), ("admin", "token")];
+
 /// A file that a setting names, as it was when the settings were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadFile {
@@ -45,15 +48,18 @@ impl Config {
         let (old_table, mut table) = (table_of(self), table_of(&new));
         let changes = changes((self, &old_table), (&new, &table));
         keep(&old_table, &mut table);
-        // Secrets are not in a table that was written; both of these are taken from `new` as a whole.
+        // Secrets are not in a table that was written; all of these are taken from `new` as a whole.
         table.remove("client");
-        if let Some(upstream) = section_of(&mut table, "upstream") {
-            upstream.remove("key");
+        for (section, secret) in SECRETS {
+            if let Some(section) = section_of(&mut table, section) {
+                section.remove(secret);
+            }
         }
         let mixed: Self =
             table.try_into().expect("whole settings were written, and are read by the same types");
         let mut config = Self { clients: new.clients, files: new.files, ..mixed };
         config.upstream.key = new.upstream.key;
+        config.admin.token = new.admin.token;
         (config, changes)
     }
 }
@@ -73,8 +79,9 @@ fn keep(old: &Table, new: &mut Table) {
 
 fn changes((old, old_table): (&Config, &Table), (new, new_table): (&Config, &Table)) -> Changes {
     let mut changes = Changes::default();
-    // The upstream's key is written as a mask: whether it differs is seen below.
-    for name in different(old_table, new_table).into_iter().filter(|name| name != "upstream.key") {
+    // A secret is written as a mask: whether it differs is seen below.
+    let is_secret = |name: &str| SECRETS.iter().any(|(section, own)| name == format!("{section}.{own}"));
+    for name in different(old_table, new_table).into_iter().filter(|name| !is_secret(name)) {
         match table::find(&name).map(table::Setting::applies) {
             Some(Applies::AtRestart) => changes.at_restart.push(name),
             Some(Applies::AtReload) | None => changes.applied.push(name),
@@ -84,11 +91,15 @@ fn changes((old, old_table): (&Config, &Table), (new, new_table): (&Config, &Tab
     if key(old) != key(new) {
         changes.applied.push("upstream.key".to_owned());
     }
-    // A key file's content is a key, and told as such.
+    if old.admin.token != new.admin.token {
+        changes.applied.push("admin.token".to_owned());
+    }
+    // The content of a file with a secret is that secret, and told as such.
     let rewritten = |file: &&ReadFile| {
         let is_same_path = |other: &&ReadFile| other.setting == file.setting && other.path == file.path;
         let before = old.files.iter().find(is_same_path);
-        !file.setting.ends_with("key_file") && before.is_some_and(|before| before.digest != file.digest)
+        !["key_file", "token_file"].iter().any(|secret| file.setting.ends_with(secret))
+            && before.is_some_and(|before| before.digest != file.digest)
     };
     changes.applied.extend(new.files.iter().filter(rewritten).map(|file| file.setting.clone()));
     changes.applied.extend(clients(&old.clients, &new.clients));

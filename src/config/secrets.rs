@@ -1,9 +1,10 @@
-//! Keys: read from files where `*_file` says so; a client's becomes its digest at once.
+//! Keys and tokens: read from files where `*_file` says so; a client's becomes its digest at once.
 
 use std::fs;
 
 use toml::Value;
 
+use super::token::AdminToken;
 use crate::protocol::ids::ClientKey;
 
 /// Why a key was not taken.
@@ -17,7 +18,7 @@ pub(super) enum Refused {
     },
 }
 
-/// What [`Config`](super::Config) holds for a setting: `upstream.key` for `upstream.key_file`, and a client's
+/// What [`Config`](super::Config) holds for a setting: `upstream.key` for `upstream.key_file`, so too a token, and a client's
 /// `key_sha256` for any of its three ways to give a key. Other settings stay as they are.
 pub(super) fn resolved(name: &str, value: Value) -> Result<(String, Value), Refused> {
     let (section, short_name) = name.rsplit_once('.').unwrap_or(("", name));
@@ -27,6 +28,11 @@ pub(super) fn resolved(name: &str, value: Value) -> Result<(String, Value), Refu
             let path = value.as_str().ok_or(Refused::Value)?;
             let key = key_in(path)?;
             Ok((format!("{section}.key"), Value::String(key)))
+        }
+        "token_file" => {
+            let path = value.as_str().ok_or(Refused::Value)?;
+            let token = symbols_in(path, |token| AdminToken::parse(token).is_some())?;
+            Ok((format!("{section}.token"), Value::String(token)))
         }
         "key" | "key_file" | "key_sha256" if is_client => {
             let texts = one_or_two(&value)?;
@@ -58,14 +64,18 @@ fn digest(key: &str) -> Option<String> {
     ClientKey::parse(key.as_bytes()).ok().map(|key| key.sha256_hex())
 }
 
-/// The key in a file, without the line end that editors and `echo` leave.
 fn key_in(path: &str) -> Result<String, Refused> {
+    symbols_in(path, |key| digest(key).is_some())
+}
+
+/// The secret in a file, without the line end that editors and `echo` leave.
+fn symbols_in(path: &str, is_one: impl FnOnce(&str) -> bool) -> Result<String, Refused> {
     let refused = |reason: String| Refused::File { path: path.to_owned(), reason };
     let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-    let key = text.trim();
-    if digest(key).is_some() {
-        Ok(key.to_owned())
+    let secret = text.trim();
+    if is_one(secret) {
+        Ok(secret.to_owned())
     } else {
-        Err(refused(format!("{} symbols in it", key.chars().count())))
+        Err(refused(format!("{} symbols in it", secret.chars().count())))
     }
 }

@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
+use super::token::AdminToken;
 use super::values::{self, StoreUrl};
 use crate::clock::Day;
 use crate::engine::{BatchCountsAs, BudgetMode, Limits};
@@ -193,6 +194,33 @@ impl Default for Pingback {
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     pub mode: AuthMode,
+}
+
+/// Who may do what on the admin listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<AdminToken>,
+    pub open: Vec<Open>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<PagePattern>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { token: None, open: vec![Open::Metrics], hosts: Vec::new() }
+    }
+}
+
+/// What the admin listener shows without a token where it is not on loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Open {
+    /// `/metrics`.
+    Metrics,
+    /// The status page and all else that is only shown.
+    Status,
 }
 
 /// Who is a client.

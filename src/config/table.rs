@@ -49,7 +49,7 @@ pub enum Accepts {
     From0UpTo(u32),
     /// True or false.
     Switch,
-    /// A list of one to [`LIST_MAX`] items, of which the words say what each is.
+    /// A list of up to [`LIST_MAX`] items, of which the words say what each is.
     Each(Items, &'static str),
     /// What these words say; its type in `sections` or `values` checks it.
     Text(&'static str),
@@ -63,7 +63,18 @@ pub enum Items {
     /// Labels of the methods' table.
     Methods,
     /// Hosts, exact or `*.` and a domain.
-    Pages,
+    Hosts,
+    /// What [`Open`](super::sections::Open) names; none, too.
+    Open,
+}
+
+impl Items {
+    const fn fewest(self) -> usize {
+        match self {
+            Self::Methods | Self::Hosts => 1,
+            Self::Open => 0,
+        }
+    }
 }
 
 /// Most items of a list.
@@ -147,6 +158,11 @@ pub const SETTINGS: &[Setting] = &[
 
     row("auth.mode", Accepts::Text(r#""keys" or "open""#), "", "keys: each client has its own. open: any key is taken as one client; for a sidecar, loopback listeners only."),
 
+    live("admin.token", Accepts::Secret("32 to 256 visible symbols"), r#""…""#, "With it operators stop and resume clients, clear latches and drain; also what they see where the admin listener is not on loopback. Without it nothing of that can be done."),
+    live("admin.token_file", Accepts::Text("the path of a file with 32 to 256 visible symbols in it"), r#""/run/secrets/admin-token""#, "The file with that token, instead of `token`."),
+    live("admin.open", Accepts::Each(Items::Open, r#"of "metrics" and "status""#), "", "What the admin listener shows without the token where it is not on loopback, beside /healthz and /readyz."),
+    live("admin.hosts", Accepts::Each(Items::Hosts, r#"hosts, such as ["gw.example.com"]"#), r#"["gw.example.com"]"#, "The names in the Host header under which the admin listener may be called; without it: on loopback addresses and localhost only, elsewhere any."),
+
     row("log.format", Accepts::Text(r#""pretty" or "json""#), "", "One line of text or one JSON object for each log line."),
     live("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
     live("log.lines_per_second", Accepts::Count(1, 1_000_000), "", "How many lines of one kind, such as \"upload refused\", are logged in a second; what is left out is counted and told."),
@@ -171,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
     row("client.monthly_budget_captchas", Accepts::Count(0, UNBOUNDED), "20000", "The same for a month, in captchas."),
     row("client.budget_warning", Accepts::Above0UpTo(1), "", "The part of a budget from which on a log line, a metric and an alert say that the rest runs out."),
     row("client.methods", Accepts::Each(Items::Methods, r#"labels of the methods' table, such as ["image", "recaptcha_v2"]"#), r#"["image", "recaptcha_v2"]"#, "The methods that the client may upload; without it: all."),
-    row("client.pages", Accepts::Each(Items::Pages, r#"hosts, such as ["shop.example.com", "*.example.com"]"#), r#"["shop.example.com", "*.example.com"]"#, "The hosts of the pages that the client may work on, a `*.` standing for every host below; without it: all."),
+    row("client.pages", Accepts::Each(Items::Hosts, r#"hosts, such as ["shop.example.com", "*.example.com"]"#), r#"["shop.example.com", "*.example.com"]"#, "The hosts of the pages that the client may work on, a `*.` standing for every host below; without it: all."),
     row("client.page_required", Accepts::Switch, "", "true: an upload has to name its page, so images and texts are refused."),
     row("client.stopped", Accepts::Switch, "", "true: the client uploads nothing more; what it has uploaded it may still poll and report."),
     row("client.expires", Accepts::Text("a day as YYYY-MM-DD"), r#""2027-01-31""#, "The last day, in UTC, on which the client may upload."),
@@ -278,7 +294,7 @@ impl Accepts {
             Self::Above0UpTo(max) => format!("a number above 0, up to {max}"),
             Self::From0UpTo(max) => format!("a number from 0 to {max}"),
             Self::Switch => "true or false".to_owned(),
-            Self::Each(_, words) => format!("a list of 1 to {LIST_MAX} {words}"),
+            Self::Each(items, words) => format!("a list of {} to {LIST_MAX} {words}", items.fewest()),
             Self::Text(words) | Self::Secret(words) => (*words).to_owned(),
         }
     }
@@ -301,7 +317,9 @@ impl Accepts {
             Self::From0UpTo(max) => {
                 number(value).is_some_and(|number| (0.0..=f64::from(*max)).contains(&number))
             }
-            Self::Each(..) => value.as_array().is_some_and(|list| (1..=LIST_MAX).contains(&list.len())),
+            Self::Each(items, _) => {
+                value.as_array().is_some_and(|list| (items.fewest()..=LIST_MAX).contains(&list.len()))
+            }
             Self::Switch | Self::Text(_) | Self::Secret(_) => true,
         }
     }
@@ -317,7 +335,8 @@ impl Accepts {
                     text.is_some_and(|label| Method::from_label(label).is_some()),
                     text.and_then(|label| most_like(label, labels())),
                 ),
-                Items::Pages => (text.is_some_and(|host| host.parse::<PagePattern>().is_ok()), None),
+                Items::Hosts => (text.is_some_and(|host| host.parse::<PagePattern>().is_ok()), None),
+                Items::Open => (item.clone().try_into::<super::sections::Open>().is_ok(), None),
             };
             (!is_right).then_some((item, meant))
         };

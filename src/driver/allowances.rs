@@ -18,7 +18,7 @@ use crate::engine::captcha::LIFETIME;
 use crate::protocol::answer::price_of;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
-use crate::store::{CaptchaRecord, Change, Usage, UsageTable};
+use crate::store::{CaptchaRecord, Change, Store, StoreError, Usage, UsageTable};
 
 /// Decimal places of a balance, as the upstream writes them.
 const BALANCE_PLACES: u32 = 5;
@@ -62,15 +62,29 @@ impl Allowances {
         Self { clock, live, state: Mutex::default() }
     }
 
-    /// Since when usage is needed for [`Self::restore`]: this month, and yesterday, whose captchas may still be open.
-    #[must_use]
-    pub fn needs_since(now: Timestamp) -> Day {
+    /// What clients have spent, as a store that has just been loaded knows it: what was about to be sent is unknown then.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn recovered(
+        clock: Clock,
+        live: Live,
+        store: &dyn Store,
+        captchas: &[CaptchaRecord],
+    ) -> Result<Self, StoreError> {
+        let (allowances, now) = (Self::new(clock, live), clock.now());
+        let ledger = store.ledger(Self::needs_since(now), now - LIFETIME).await?;
+        allowances.restore(&ledger.usage, captchas);
+        Ok(allowances)
+    }
+
+    /// This month, and yesterday, whose captchas may still be open.
+    fn needs_since(now: Timestamp) -> Day {
         let today = Day::of(now);
         today.month().min(today.days_before(1))
     }
 
-    /// What was spent before a restart, by the store's usage and the captchas that are not forgotten yet.
-    pub fn restore(&self, usage: &UsageTable, captchas: &[CaptchaRecord]) {
+    fn restore(&self, usage: &UsageTable, captchas: &[CaptchaRecord]) {
         let prices = &self.live.load().prices;
         let mut state = self.state();
         for (key, used) in usage.rows() {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `submitter`, `sending` | uploads, each in its turn |
 //! | `repeats` | uploads that come again, and must not be paid twice |
-//! | `allowances` | what clients may spend |
+//! | `allowances`, `stops` | what clients may spend, and who was stopped |
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `holds` | polls that wait for an answer |
@@ -38,6 +38,7 @@ pub mod refusal;
 pub mod repeats;
 pub mod reports;
 pub mod sending;
+pub mod stops;
 pub mod submitter;
 pub mod tasks;
 pub mod troubles;
@@ -49,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::{Config, Live};
-use crate::engine::captcha::LIFETIME;
+use crate::engine::Denied;
 use crate::engine::limits::Limits;
 use crate::metrics::{Metrics, UploadOutcome};
 use crate::protocol::ids::CaptchaId;
@@ -75,6 +76,7 @@ pub use refusal::Refusal;
 use repeats::{HungUp, Parcel, Repeats};
 use reports::Reports;
 use sending::Sender;
+use stops::Stops;
 use submitter::Submitter;
 use tasks::Tasks;
 use troubles::Troubles;
@@ -89,6 +91,7 @@ pub struct Driver {
     pub poller: Arc<Poller>,
     pub account: Account,
     pub allowances: Arc<Allowances>,
+    pub stops: Stops,
     pub reports: Reports,
     pub pingbacks: Arc<Pingbacks>,
     pub callbacks: Arc<Callbacks>,
@@ -137,10 +140,8 @@ impl Driver {
         let live = Live::new(config.clone());
         let history = Arc::new(History::new(clock, live.clone()));
         let troubles = Arc::new(Troubles::new(clock));
-        let allowances = Arc::new(Allowances::new(clock, live.clone()));
-        // What was about to be sent counts as unknown since the store was loaded.
-        let (since, open_since) = (Allowances::needs_since(clock.now()), clock.now() - LIFETIME);
-        allowances.restore(&store.ledger(since, open_since).await?.usage, &recovered.captchas);
+        let allowances = Allowances::recovered(clock, live.clone(), &*store, &recovered.captchas).await?;
+        let allowances = Arc::new(allowances);
         let keeper = Keeper::new(clock, store, Arc::clone(&metrics), Arc::clone(&troubles));
         let keeper = Arc::new(keeper.charging(Arc::clone(&allowances)));
         let admission = budgets::restore(config, limits, &recovered, clock.now());
@@ -156,7 +157,7 @@ impl Driver {
         let answers = Arc::new(Answers::new(clock));
         let holds = Holds::new(config.polling.held_max, config.polling.interval, Arc::clone(&metrics));
         let tasks = Tasks::new(clock);
-        let last = recovered.reading.take();
+        let (last, stopped) = (recovered.reading.take(), std::mem::take(&mut recovered.stopped));
         let last_balance = last.as_ref().filter(|last| last.account == budgets::fingerprint(config));
         let last_balance = last_balance.map(|last| Balance { at: last.at, usd: last.balance });
         let readings =
@@ -222,6 +223,7 @@ impl Driver {
             troubles,
             submitter: Submitter::start(sender, repeats, Arc::clone(&allowances), &live),
             allowances,
+            stops: Stops::new(Arc::clone(&keeper), stopped),
             tasks,
             gate,
             keeper,
@@ -320,7 +322,7 @@ impl Driver {
             }
         };
         let method = upload.method;
-        let result = if let Err(denied) = client.policy.may_upload(&upload, arrived_at) {
+        let result = if let Err(denied) = self.may_upload(client, &upload) {
             Err(Refusal::Denied(denied))
         } else if client.check_rate().is_err() {
             Err(Refusal::TooFast)
@@ -354,6 +356,22 @@ impl Driver {
         self.metrics.upload_refused(client, reason);
         let (method, detail) = (method.map(Method::label), refusal.detail());
         tracing::info!(%client, method, reason, detail, "upload refused");
+    }
+
+    /// Whether the client may make calls that cost anything.
+    ///
+    /// # Errors
+    /// [`Denied`] when it is stopped or its time is over.
+    pub fn may_call(&self, client: &Client) -> Result<(), Denied> {
+        if self.stops.has(&client.name) {
+            return Err(Denied::Stopped);
+        }
+        client.policy.may_call(self.clock.now())
+    }
+
+    fn may_upload(&self, client: &Client, upload: &Upload) -> Result<(), Denied> {
+        self.may_call(client)?;
+        client.policy.may_upload(upload, self.clock.now())
     }
 
     /// The id goes to its client, if there is one to read it.

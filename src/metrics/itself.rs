@@ -75,6 +75,11 @@ impl Metrics {
         self.catalogue.store_up.set(is_up.into());
     }
 
+    /// A call to the admin listener was refused.
+    pub fn admin_refused(&self, reason: &'static str) {
+        self.catalogue.admin_refusals_total.with_label_values(&[reason]).inc();
+    }
+
     pub fn store_failed(&self) {
         self.catalogue.store_failures_total.inc();
     }

@@ -129,6 +129,8 @@ catalogue! {
     config_last_reload_successful: IntGauge[];
     /// When the settings in force were read, in seconds since 1970.
     config_last_reload_success_timestamp_seconds: Gauge[];
+    /// Calls to the admin listener that were refused, by reason.
+    admin_refusals_total: IntCounterVec["reason"];
     /// 1, labelled with the version that is running.
     build_info: IntGaugeVec["version"];
 }

@@ -184,6 +184,12 @@ impl Host {
         MAKERS.iter().any(|maker| self.0 == *maker || self.is_below(maker))
     }
 
+    /// Whether it is an IP address, and no name.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        !matches!(url::Host::parse(&self.0), Ok(url::Host::Domain(_)))
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -233,8 +239,7 @@ impl FromStr for PagePattern {
         let is_plain =
             !name.is_empty() && !name.contains(['/', '?', '#', '*']) && (is_address || !name.contains(':'));
         let host = Host::read(name.as_bytes()).map_err(|_| NotAPattern)?;
-        let is_name = matches!(url::Host::parse(&host.0), Ok(url::Host::Domain(_)));
-        if !is_plain || (is_below && !is_name) || name != name.trim() {
+        if !is_plain || (is_below && host.is_address()) || name != name.trim() {
             return Err(NotAPattern);
         }
         Ok(Self { host, is_below })

@@ -1,6 +1,5 @@
 //! For operators: metrics, health, readiness.
 
-use actix_web::http::header::ORIGIN;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -55,28 +54,6 @@ pub(super) async fn pingbacks(server: Data<Server>) -> HttpResponse {
         })
         .collect();
     HttpResponse::Ok().json(json!({ "wanted": wanted, "due": due, "dead": dead }))
-}
-
-/// An operator says that what was given up shall be tried again.
-pub(super) async fn retry_pingbacks(server: Data<Server>, call: HttpRequest) -> HttpResponse {
-    // A page in an operator's browser must not be able to do this.
-    if call.headers().contains_key(ORIGIN) {
-        return HttpResponse::Forbidden().body("not from a web page\n");
-    }
-    match server.driver.callbacks.revive().await {
-        Ok(count) => HttpResponse::Ok().content_type("text/plain").body(format!("{count} are tried again\n")),
-        Err(error) => HttpResponse::ServiceUnavailable().body(format!("{error}\n")),
-    }
-}
-
-/// An operator says that what was latched (a refused key) is mended.
-pub(super) async fn clear_latches(server: Data<Server>, call: HttpRequest) -> HttpResponse {
-    // A page in an operator's browser must not be able to do this.
-    if call.headers().contains_key(ORIGIN) {
-        return HttpResponse::Forbidden().body("not from a web page\n");
-    }
-    server.driver.gate.clear_latches();
-    HttpResponse::Ok().content_type("text/plain").body("cleared: the next call to the upstream is a probe\n")
 }
 
 pub(super) async fn nothing_here(call: HttpRequest) -> HttpResponse {

@@ -35,7 +35,7 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     client.counters.called(res_call.as_ref().map_or(ClientCall::Wrong, kind));
     // What was paid for is told whatever becomes of the client; the rest costs calls or places.
     if res_call.as_ref().is_ok_and(|res_call| !is_about_captchas(res_call))
-        && let Err(denied) = client.policy.may_call(driver.clock.now())
+        && let Err(denied) = driver.may_call(&client)
     {
         return respond.denied(&denied);
     }

@@ -7,7 +7,7 @@ use actix_web::dev::Extensions;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use super::connections::Connections;
-use super::{Server, admin, in_php, load_php, res_php, status};
+use super::{Server, actions, admin, in_php, load_php, res_php, status};
 
 /// The paths of the client listeners. Clients use GET and POST for the same call; nothing else buys a captcha.
 pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
@@ -45,7 +45,7 @@ pub fn remember_peer(
     }
 }
 
-/// The paths of the admin listener.
+/// The paths of the admin listener, which `guard` stands before.
 pub fn admin(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let server = Data::from(Arc::clone(server));
     move |app| {
@@ -59,8 +59,12 @@ pub fn admin(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .route("/healthz", web::get().to(admin::health))
             .route("/readyz", web::get().to(admin::ready))
             .route("/pingbacks", web::get().to(admin::pingbacks))
-            .route("/pingbacks/retry", web::post().to(admin::retry_pingbacks))
-            .route("/clear-latches", web::post().to(admin::clear_latches))
+            .route("/clients", web::get().to(actions::clients))
+            .route("/clients/{name}/stop", web::post().to(actions::stop))
+            .route("/clients/{name}/resume", web::post().to(actions::resume))
+            .route("/pingbacks/retry", web::post().to(actions::retry_pingbacks))
+            .route("/clear-latches", web::post().to(actions::clear_latches))
+            .route("/drain", web::post().to(actions::drain))
             .default_service(web::route().to(admin::nothing_here));
     }
 }

@@ -29,6 +29,7 @@ struct Kept {
     intents: BTreeMap<IntentId, Noted>,
     pingbacks: BTreeSet<(String, String)>,
     deliveries: BTreeMap<CaptchaId, Delivery>,
+    stopped: BTreeSet<String>,
     budgets: Option<String>,
     usage: UsageTable,
     /// By hour; the first of the hour, and the last if there is another.
@@ -105,6 +106,8 @@ impl Kept {
                 self.deliveries.remove(&id);
             }
             Change::DeliveryDead { id, why, at } => self.bury(id, Dead { at, why }),
+            Change::ClientStopped { client, is_stopped: true } => drop(self.stopped.insert(client)),
+            Change::ClientStopped { client, is_stopped: false } => drop(self.stopped.remove(&client)),
             Change::Budgets(budgets) => self.budgets = Some(budgets),
             Change::Balance(reading) => {
                 let hour = reading.hour();
@@ -237,6 +240,7 @@ impl Store for MemoryStore {
             unknown: kept.intents.values().map(|noted| noted.intent.clone()).collect(),
             pingbacks: kept.pingbacks.iter().cloned().collect(),
             deliveries: kept.deliveries.values().cloned().collect(),
+            stopped: kept.stopped.iter().cloned().collect(),
             budgets: kept.budgets.clone(),
             reading: kept.readings.last_key_value().map(|(_, reading)| reading.clone()),
         };

@@ -149,6 +149,11 @@ pub enum Change {
         why: String,
         at: Timestamp,
     },
+    /// An operator has stopped a client, or has let it go on.
+    ClientStopped {
+        client: String,
+        is_stopped: bool,
+    },
     /// All budgets, as one serialised value; the last one stays.
     Budgets(String),
     /// The account's balance was read. Of each hour, the first reading stays and the last.
@@ -169,6 +174,8 @@ pub struct Recovered {
     /// Addresses for pingback, by the client's name.
     pub pingbacks: Vec<(String, String)>,
     pub deliveries: Vec<Delivery>,
+    /// The clients that an operator has stopped, by name.
+    pub stopped: Vec<String>,
     /// All budgets, as they were kept last.
     pub budgets: Option<String>,
     /// The last reading of the account's balance.

@@ -15,6 +15,7 @@ CLIENTS = {"web-tests": 0.5, "crawler": 1.2, "data-team": 3.0, "accessibility": 
 # Settings of their own.
 LIMITS = {"crawler": "daily_budget_captchas = 5000", "data-team": "daily_budget_usd = 20"}
 KEYS = {name: f"{FAKE}{number:04}" for number, name in enumerate(CLIENTS, start=1)}
+TOKEN = f"{FAKE}9999"  # the operators'
 CALL_LIMIT_S = 10
 
 
@@ -52,7 +53,8 @@ class Stage:
             reply.read()
 
     def clear_latches(self) -> None:
-        with self.run.direct().open(urllib.request.Request(self.admin_at + "/clear-latches", b"")) as reply:
+        call = urllib.request.Request(self.admin_at + "/clear-latches", b"", {"Authorization": f"Bearer {TOKEN}"})
+        with self.run.direct().open(call) as reply:
             reply.read()
 
     def call(self, page: str, **fields: str) -> str:
@@ -96,6 +98,8 @@ def settings(http: int, admin: int, upstream: str, key: str, fast: bool) -> str:
         "[listen]",
         f'clients = "127.0.0.1:{http}"',
         f'admin = "127.0.0.1:{admin}"',
+        "[admin]",
+        f'token = "{TOKEN}"',
         "[upstream]",
         f'url = "{upstream}"',
         f'key = "{key}"',

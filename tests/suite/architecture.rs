@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics",   &["clock", "protocol", "upstream"]),
     ("clients",   &["config", "engine", "metrics", "protocol"]),
     ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "receivers", "store", "upstream"]),
-    ("server",    &["clients", "clock", "driver", "engine", "metrics", "protocol"]),
+    ("server",    &["clients", "clock", "config", "driver", "engine", "metrics", "protocol"]),
     ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "receivers", "server", "store", "telemetry", "upstream"]),
     ("cli",       &["app", "clock", "config", "engine", "protocol", "simulator", "store", "telemetry"]),
 ];

@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::ClientKey;
-use crate::store::{Intent, IntentId, MemoryStore, NotAccepted, Store};
+use crate::store::{Intent, IntentId, MemoryStore, NotAccepted};
 
 const KEY: &[u8] = b"fake-client-key-0000000000000001";
 const NOON: Timestamp = Timestamp(1_795_089_600_000);
@@ -168,11 +168,9 @@ async fn after_a_restart_as_much_is_spent_and_open_as_before() {
     for (id, end) in (10..).zip(todays) {
         play(&store, &before, id, end).await;
     }
-    let after = Arc::new(Allowances::new(before.clock, Live::new(Config::default())));
-    let recovered = store.load().await.unwrap();
-    let now = after.clock.now();
-    let ledger = store.ledger(Allowances::needs_since(now), now - LIFETIME).await.unwrap();
-    after.restore(&ledger.usage, &recovered.captchas);
+    let captchas = store.load().await.unwrap().captchas;
+    let live = Live::new(Config::default());
+    let after = Allowances::recovered(before.clock, live, &store, &captchas).await.unwrap();
     assert_eq!((left(&after), after.open("team-a")), (left(&before), before.open("team-a")));
     assert_eq!((left(&after)[0].as_str(), after.open("team-a")), ("0.796", 2));
     // And from there on both go the same way.

@@ -54,6 +54,10 @@ pub(super) fn entry(change: &Change) -> rusqlite::Result<Entry> {
             Entry::of(Statement::BuryDelivery, params![moment(*at), why, key(id.0)])?
                 .and(Statement::KeepDead, params![number(DEAD_MAX as u64)])
         }
+        Change::ClientStopped { client, is_stopped } => {
+            let statement = if *is_stopped { Statement::StopClient } else { Statement::ResumeClient };
+            Entry::of(statement, params![client])
+        }
         Change::Budgets(value) => Entry::of(Statement::KeepBudgets, params![value]),
         Change::Balance(reading) => balance(reading),
         Change::Forget { .. } => Ok(Entry::default()),

@@ -25,6 +25,11 @@ pub(super) fn read(connection: &mut Connection) -> rusqlite::Result<Recovered> {
             Ok((row.get(0)?, row.get(1)?))
         })?,
         deliveries: deliveries::read(&transaction)?,
+        stopped: rows(
+            &transaction,
+            "SELECT substr(name, 9) FROM kept_values WHERE name LIKE 'stopped %' ORDER BY name",
+            |row| row.get(0),
+        )?,
         budgets: transaction
             .query_row("SELECT value FROM kept_values WHERE name = 'budgets'", [], |row| row.get(0))
             .optional()?,

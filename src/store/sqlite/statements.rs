@@ -49,6 +49,8 @@ statements! {
     18 KeepDead        "DELETE FROM deliveries WHERE id IN (
                             SELECT id FROM deliveries WHERE dead_at IS NOT NULL
                             ORDER BY dead_at DESC, id DESC LIMIT -1 OFFSET ?)";
+    19 StopClient      "INSERT OR REPLACE INTO kept_values (name, value) VALUES ('stopped ' || ?, '')";
+    20 ResumeClient    "DELETE FROM kept_values WHERE name = 'stopped ' || ?";
 }
 
 impl Statement {

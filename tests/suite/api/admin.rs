@@ -6,7 +6,7 @@ use std::time::Duration;
 use capgate::metrics::ROWS;
 use serde_json::{Value, json};
 
-use crate::support::{Recorder, Say, TestGateway, client_key, send, wait_until};
+use crate::support::{Recorder, Say, TestGateway, client_key, wait_until};
 
 /// Metric names, without what a histogram adds to its own.
 fn names(page: &str) -> BTreeSet<String> {
@@ -121,26 +121,6 @@ fn each_listener_has_its_own_pages_only() {
     for path in ["/in.php", "/res.php", "/load.php"] {
         assert_eq!(gateway.get_admin(path).status, 404, "{path}");
     }
-}
-
-#[test]
-fn an_operator_opens_what_a_refused_key_has_closed_and_a_web_page_cannot() {
-    let gateway = TestGateway::builder()
-        .scenario(json!({"key": "another-account-key-000000000000"}))
-        .settings(|config| config.uploads.hold = Duration::from_millis(200))
-        .start();
-    let upload = || gateway.upload(&[("textcaptcha", "one and one")]).text().to_owned();
-    let clear = |header: &str| {
-        let call = format!("POST /clear-latches HTTP/1.1\r\nHost: x\r\n{header}Content-Length: 0\r\n\r\n");
-        send(gateway.admin(), call.as_bytes()).status
-    };
-    assert_eq!(upload(), "ERROR_NO_SLOT_AVAILABLE");
-    gateway.simulator().change(&json!({"key": capgate::simulator::DEFAULT_KEY})).unwrap();
-    assert_eq!(clear("Origin: http://page.example\r\n"), 403);
-    assert_eq!((upload().as_str(), gateway.get_admin("/readyz").status), ("ERROR_NO_SLOT_AVAILABLE", 503));
-    assert_eq!(clear(""), 200);
-    assert!(upload().starts_with("OK|"));
-    assert_eq!(gateway.get_admin("/readyz").status, 200);
 }
 
 #[test]

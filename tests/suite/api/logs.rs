@@ -63,8 +63,7 @@ fn each_upload_answer_refusal_and_state_has_its_line_and_polls_have_none() {
         .set("LOG__FORMAT", "json")
         .start();
     assert_eq!(program.upload_as(1, "without+money").text(), "ERROR_ZERO_BALANCE");
-    let cleared = post_bytes("/clear-latches", None, b"");
-    assert_eq!(send(program.admin(), &cleared).status, 200);
+    assert_eq!(program.act("/clear-latches").status, 200);
     let id = program.upload_as(1, "question").id();
     assert_eq!(program.upload_as(9, "stranger").text(), "ERROR_KEY_DOES_NOT_EXIST");
     assert_eq!(program.upload_as(1, &"x".repeat(141)).text(), "ERROR_BAD_PARAMETERS");

@@ -16,6 +16,7 @@ mod in_php_codes;
 mod logs;
 mod methods;
 mod multipart_bodies;
+mod operators;
 mod ownership;
 mod pingback;
 mod policy;

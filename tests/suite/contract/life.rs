@@ -244,3 +244,17 @@ pub async fn many_commits_at_once_are_all_kept_and_a_wrong_one_fails_alone(place
         assert_eq!(captcha.solution.unwrap().answer.plain(), captcha.id.to_string());
     }
 }
+
+pub async fn a_client_that_an_operator_stopped_is_stopped_until_it_may_go_on(place: &impl Place) {
+    let stopped = |client: &str, is_stopped| Change::ClientStopped { client: client.to_owned(), is_stopped };
+    let store = place.open();
+    for change in [stopped("b", true), stopped("a", true), stopped("b", true), stopped("c", false)] {
+        store.commit(change).await.unwrap();
+    }
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.load().await.unwrap().stopped, ["a", "b"]);
+    store.commit(stopped("a", false)).await.unwrap();
+    drop(store);
+    assert_eq!(place.open().load().await.unwrap().stopped, ["b"]);
+}

@@ -41,6 +41,7 @@ every_store! {
         what_is_said_of_unknown_captchas_is_passed_over,
         pingback_addresses_belong_to_their_client,
         the_last_budgets_stay,
+        a_client_that_an_operator_stopped_is_stopped_until_it_may_go_on,
         many_commits_at_once_are_all_kept_and_a_wrong_one_fails_alone;
     deliveries:
         a_delivery_is_wanted_then_due_then_over_or_dead,

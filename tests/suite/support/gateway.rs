@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use capgate::app::{Addresses, App};
-use capgate::config::{Client, Config, StoreUrl};
+use capgate::config::{AdminToken, Client, Config, StoreUrl};
 use capgate::protocol::ids::{ClientKey, UpstreamKey};
 use capgate::protocol::methods::{FirstLook, Method};
 use capgate::simulator::{DEFAULT_KEY, Scenario, Simulator};
@@ -24,6 +24,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// Gateway and simulator each cut the present down to a whole millisecond.
 const ROUNDING_MS: u64 = 1;
+
+/// The operators' token.
+pub const ADMIN_TOKEN: &str = "fake-admin-token-000000000000000";
 
 /// The key of client `number`, 32 symbols.
 pub fn client_key(number: usize) -> String {
@@ -150,6 +153,7 @@ impl TestGateway {
         config.polling.first_look = FIRST_LOOK;
         config.polling.first_look_token = FIRST_LOOK;
         config.store.url = StoreUrl::Memory;
+        config.admin.token = AdminToken::parse(ADMIN_TOKEN);
         let builder = Builder { config, scenario: json!({}), has_simulator: true, lost_captchas: 0 };
         builder.clients(1)
     }
@@ -193,8 +197,21 @@ impl TestGateway {
 
     #[track_caller]
     pub fn get_admin(&self, path: &str) -> Reply {
-        let call = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+        let call = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         send(self.admin(), call.as_bytes())
+    }
+
+    /// What an operator does, with the token.
+    #[track_caller]
+    pub fn act(&self, path: &str) -> Reply {
+        self.act_with(path, &format!("Authorization: Bearer {ADMIN_TOKEN}\r\n"))
+    }
+
+    /// The same with other headers, each with its line end.
+    #[track_caller]
+    pub fn act_with(&self, path: &str, headers: &str) -> Reply {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}");
+        send(self.admin(), format!("{head}Content-Length: 0\r\n\r\n").as_bytes())
     }
 
     #[track_caller]

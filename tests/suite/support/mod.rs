@@ -20,7 +20,7 @@ mod recorder;
 mod samples;
 mod wire;
 
-pub use gateway::{Builder, TestGateway, client_key};
+pub use gateway::{ADMIN_TOKEN, Builder, TestGateway, client_key};
 pub use paused::{PausedGateway, form_of, paused};
 pub use process::{TestBinary, run};
 pub use program::{Setup, TestProgram};

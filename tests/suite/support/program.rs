@@ -8,13 +8,14 @@ use tempfile::TempDir;
 
 use super::wait_until;
 use super::wire::{Reply, send};
-use super::{TestBinary, client_key};
+use super::{ADMIN_TOKEN, TestBinary, client_key};
 
 /// Settings that every test of the program needs; its own go over them.
 const SETTINGS: &[(&str, &str)] = &[
     ("CAPGATE_LISTEN__CLIENTS", "127.0.0.1:0"),
     ("CAPGATE_LISTEN__ADMIN", "127.0.0.1:0"),
     ("CAPGATE_UPSTREAM__KEY", DEFAULT_KEY),
+    ("CAPGATE_ADMIN__TOKEN", ADMIN_TOKEN),
     ("CAPGATE_POLLING__INTERVAL", "50ms"),
     ("CAPGATE_POLLING__FIRST_LOOK", "50ms"),
     ("CAPGATE_POLLING__FIRST_LOOK_TOKEN", "50ms"),
@@ -184,6 +185,14 @@ impl TestProgram {
         get(self.admin(), target)
     }
 
+    /// What an operator does, with the token.
+    #[track_caller]
+    pub fn act(&self, path: &str) -> Reply {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n");
+        send(self.admin(), format!("{head}Connection: close\r\nContent-Length: 0\r\n\r\n").as_bytes())
+    }
+
     /// Uploads a question as client `number`.
     #[track_caller]
     pub fn upload_as(&self, number: usize, text: &str) -> Reply {
@@ -222,5 +231,5 @@ pub fn metric(exposition: &str, name: &str, labels: &str) -> f64 {
 
 #[track_caller]
 fn get(address: SocketAddr, target: &str) -> Reply {
-    send(address, format!("GET {target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").as_bytes())
+    send(address, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
 }
