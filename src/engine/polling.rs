@@ -20,14 +20,16 @@
 mod gathering;
 mod grid;
 mod look_call;
+mod pushed;
 mod settling;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::captcha::{Captcha, LIFETIME};
+use super::captcha::{Captcha, LIFETIME, Learned};
 pub use super::captcha::{Effect, LookForm};
 pub use look_call::{LookCall, Looked};
+pub use pushed::Pushed;
 
 use gathering::Gathering;
 use grid::{GRID_MAX, grid, grid_after};
@@ -45,6 +47,15 @@ const BATCH_SIZE_MIN: usize = 3;
 /// How long a look may take for another to be possible after an interval: with a grid's step, for looks fall on it.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
 
+/// Where a captcha stands in line.
+#[derive(Clone, Copy, Debug, Default)]
+struct InLine {
+    /// From when on it may be looked at.
+    earliest: Timestamp,
+    /// None while a look at it is under way.
+    due: Option<Timestamp>,
+}
+
 /// The open captchas and their looks.
 #[derive(Debug)]
 pub struct Polling {
@@ -52,6 +63,8 @@ pub struct Polling {
     batch_size: usize,
     fences: Fences,
     open: HashMap<CaptchaId, Captcha>,
+    /// Where each stands in line.
+    places: HashMap<CaptchaId, InLine>,
     /// Captchas by the moment at which they are due, which is on the grid.
     due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
     /// When a look last brought something.
@@ -67,6 +80,7 @@ impl Polling {
             batch_size,
             fences: Fences::default(),
             open: HashMap::new(),
+            places: HashMap::new(),
             due: BTreeMap::new(),
             last_success: None,
         }
@@ -85,6 +99,9 @@ impl Polling {
         let first = uploaded_at + self.timing.first_look_of(kind);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
         self.schedule(id, earliest, earliest);
+        // The documented minimum is for whoever cannot know of an answer.
+        let possible = looked_at.map_or(uploaded_at, |looked_at| looked_at + self.timing.interval);
+        self.places.entry(id).or_default().earliest = possible;
     }
 
     /// The client asked with `get2`: from now on the captcha is looked at for its price too. One that `is_solved` and
@@ -144,10 +161,20 @@ impl Polling {
         while calls.len() < calls_max
             && let Some(id) = self.next_due(now)
         {
-            let Some(captcha) = self.open.get(&id) else { continue };
+            let Some(captcha) = self.open.get_mut(&id) else { continue };
+            match captcha.learn_late(now) {
+                Learned::Nothing => {}
+                // What follows is the look for its price.
+                Learned::More(effect) => over.push((id, effect)),
+                Learned::Last(effect) => {
+                    over.push((id, effect));
+                    self.close(id);
+                    continue;
+                }
+            }
             if now >= captcha.ends_at() {
                 over.push((id, captcha.end()));
-                self.open.remove(&id);
+                self.close(id);
                 continue;
             }
             let is_last = captcha.is_last_look(now);
@@ -175,11 +202,21 @@ impl Polling {
     fn next_due(&mut self, now: Timestamp) -> Option<CaptchaId> {
         loop {
             let mut bucket = self.due.first_entry().filter(|bucket| *bucket.key() <= now)?;
-            if let Some(id) = bucket.get_mut().pop_front() {
+            let due = *bucket.key();
+            let Some(id) = bucket.get_mut().pop_front() else {
+                bucket.remove();
+                continue;
+            };
+            // It may have got another place in line since.
+            if self.places.get_mut(&id).and_then(|place| place.due.take_if(|at| *at == due)).is_some() {
                 return Some(id);
             }
-            bucket.remove();
         }
+    }
+
+    fn close(&mut self, id: CaptchaId) {
+        self.open.remove(&id);
+        self.places.remove(&id);
     }
 
     /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
@@ -187,6 +224,10 @@ impl Polling {
     pub fn postpone(&mut self, call: LookCall, at: Timestamp, now: Timestamp) {
         for (_, id) in call.captchas() {
             let Some(captcha) = self.open.get(&id) else { continue };
+            if captcha.is_over() {
+                self.close(id);
+                continue;
+            }
             let latest = captcha.last_look_at().max(now + GRID_MAX);
             let at = at.min(latest).max(now + grid(self.timing.interval)).min(captcha.ends_at());
             self.put(id, at);
@@ -223,12 +264,14 @@ impl Polling {
         } else {
             wanted
         };
+        self.places.entry(id).or_default().earliest = earliest;
         self.put(id, at);
     }
 
-    /// Puts a captcha in line for the first moment of the grid from `at` on.
+    /// Puts a captcha in line for the first moment of the grid from `at` on; where it stood before counts no more.
     fn put(&mut self, id: CaptchaId, at: Timestamp) {
         let due = grid_after(at, grid(self.timing.interval));
+        self.places.entry(id).or_default().due = Some(due);
         self.due.entry(due).or_default().push_back(id);
     }
 }

@@ -48,7 +48,12 @@ impl Polling {
             if let Some(captcha) = self.open.get_mut(&id).filter(|_| call.is_last) {
                 captcha.last_look_made();
             }
-            self.schedule(id, earliest, earliest.max(now + gap));
+            match self.open.get(&id) {
+                Some(captcha) if captcha.is_over() => self.close(id),
+                // There is something to fetch.
+                Some(captcha) if captcha.is_known_solved() => self.schedule(id, earliest, earliest),
+                _ => self.schedule(id, earliest, earliest.max(now + gap)),
+            }
         }
         if !call.fences.is_empty() && out_of_place.len() == call.fences.len() {
             self.fences.rest(now);
@@ -140,7 +145,7 @@ impl Polling {
             Learned::Nothing => None,
             Learned::More(effect) => Some((id, effect)),
             Learned::Last(effect) => {
-                self.open.remove(&id);
+                self.close(id);
                 Some((id, effect))
             }
         }

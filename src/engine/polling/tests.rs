@@ -378,3 +378,4 @@ fn a_short_outage_takes_no_batch_apart() {
 }
 
 mod doubtful;
+mod pushed;
