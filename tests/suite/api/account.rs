@@ -48,12 +48,12 @@ fn a_client_that_asks_for_all_the_statistics_of_the_hour_leaves_another_its_shar
         gateway.res_as(client, &format!("action=getstats&date={date}&json=1"))
     };
     // Half of the sixty; the next gets half of what is left.
-    for (client, days) in [(1, 0..30), (2, 30..45)] {
+    for (client, days, one_over) in [(1, 0..30, 2_001), (2, 30..45, 2_002)] {
         for day in days.clone() {
             let told = ask(client, day * 31);
             assert!(told.text().contains('<'), "client {client}, day {day}: {}", told.text());
         }
-        let refused = ask(client, 2_000 + client as u32);
+        let refused = ask(client, one_over);
         assert!(refused.text().contains("within an hour"), "{}", refused.text());
         assert_eq!(gateway.simulator().state().counts.r, u64::from(days.end));
     }
