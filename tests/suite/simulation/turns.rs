@@ -24,11 +24,13 @@ pub struct Turns {
     waiting: BTreeMap<usize, Waiting>,
     /// Uploads whose clients still want to know.
     wanted: BTreeSet<u64>,
+    /// Uploads that found no slot, until the disk knows of it.
+    coming_back: Vec<(usize, u64)>,
 }
 
 impl Turns {
     pub const fn new(weights: Vec<u32>) -> Self {
-        Self { weights, waiting: BTreeMap::new(), wanted: BTreeSet::new() }
+        Self { weights, waiting: BTreeMap::new(), wanted: BTreeSet::new(), coming_back: Vec::new() }
     }
 
     /// `client` hands an upload over.
@@ -37,8 +39,20 @@ impl Turns {
         self.again(client, upload, now);
     }
 
-    /// An upload comes back to wait for another turn.
-    pub fn again(&mut self, client: usize, upload: u64, now: Timestamp) {
+    /// An upload found no slot: it waits for another turn as soon as the wait that its reply began is on disk.
+    pub fn comes_back(&mut self, client: usize, upload: u64) {
+        self.coming_back.push((client, upload));
+    }
+
+    /// What is known of waits is on disk at `at`.
+    pub fn noted(&mut self, at: Timestamp) {
+        for (client, upload) in std::mem::take(&mut self.coming_back) {
+            self.again(client, upload, at);
+        }
+    }
+
+    /// An upload waits for a turn.
+    fn again(&mut self, client: usize, upload: u64, now: Timestamp) {
         if self.wanted.contains(&upload) {
             let new = || Waiting { since: now, uploads: VecDeque::new(), others: BTreeMap::new() };
             self.waiting.entry(client).or_insert_with(new).uploads.push_back(upload);
@@ -80,6 +94,7 @@ impl Turns {
 
     pub fn clear(&mut self) {
         self.waiting.clear();
+        self.coming_back.clear();
     }
 
     pub fn is_empty(&self) -> bool {

@@ -271,7 +271,7 @@ impl World {
             if let Told::Code(code) = told
                 && (code == ErrorCode::NoSlotAvailable || block_length(code).is_some())
             {
-                self.turns.again(client, upload, now);
+                self.turns.comes_back(client, upload);
             }
         }
     }
