@@ -6,16 +6,15 @@ use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, ErrorCode};
 use crate::protocol::reply::{Batch, Look};
 
-/// A moment of the grid, which has a step of 875 ms here.
-const START: Timestamp = Timestamp(875 * 1_000_000);
+const START: Timestamp = Timestamp(1_000_000_000);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The first moment of the grid that is so many seconds after the start.
+/// So many seconds after the start.
 fn at(count: u64) -> Timestamp {
-    grid_after(START + seconds(count), grid(seconds(5)))
+    START + seconds(count)
 }
 
 fn polling() -> Polling {
@@ -95,7 +94,7 @@ fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, replied);
     assert_eq!(calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)), []);
-    assert_eq!(polling.next_at(), replied + Duration::from_millis(5_425), "the next moment of the grid");
+    assert_eq!(polling.next_at(), replied + seconds(5));
     assert_eq!(calls(&mut polling, replied + seconds(6)).len(), 1);
 }
 
@@ -240,11 +239,11 @@ fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
     assert!(call.is_last);
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, at(890));
-    assert_eq!(polling.next_at(), at(896), "the time that is left is used");
-    let call = calls(&mut polling, at(896)).remove(0);
+    assert_eq!(polling.next_at(), at(895), "the time that is left is used");
+    let call = calls(&mut polling, at(895)).remove(0);
     assert!(!call.is_last, "only one is kept");
     let looked = not_ready(&call);
-    settle(&mut polling, &call, looked, at(896));
+    settle(&mut polling, &call, looked, at(895));
     assert_eq!(polling.next_at(), at(900));
     let (planned, over) = polling.plan(10, false, at(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));

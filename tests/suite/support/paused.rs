@@ -44,6 +44,11 @@ impl ModelUpstream {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a new connection takes.
+    pub async fn connect(&self) {
+        self.clock.sleep(self.way * WAYS_TO_CONNECT).await;
+    }
+
     /// A call of whoever talks to the upstream itself.
     pub async fn handle(&self, endpoint: Endpoint, form: &Form) -> Reply {
         self.clock.sleep(self.way).await;
@@ -53,14 +58,35 @@ impl ModelUpstream {
     }
 }
 
+/// How long the gateway keeps an idle connection, for uploads and for all else.
+const KEPT_FOR: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(30)];
+/// Ways that a new connection takes before a call can go out: the hands of TCP and of TLS are shaken.
+const WAYS_TO_CONNECT: u32 = 4;
+
 /// The driver's way to it.
 #[derive(Debug)]
-struct Line(Arc<ModelUpstream>);
+struct Line {
+    upstream: Arc<ModelUpstream>,
+    /// When a connection was last used, for uploads and for all else.
+    used_at: Arc<Mutex<[Timestamp; 2]>>,
+}
+
+impl Line {
+    /// Whether the call can go out on a connection that stands already.
+    fn is_connected(used_at: &Mutex<[Timestamp; 2]>, call: &Call, now: Timestamp) -> bool {
+        let which = usize::from(!matches!(call, Call::Submit(_)));
+        let mut used_at = used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        now.since(std::mem::replace(&mut used_at[which], now)) < KEPT_FOR[which]
+    }
+}
 
 impl Upstream for Line {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Bytes, UpstreamError>> {
-        let upstream = Arc::clone(&self.0);
+        let (upstream, used_at) = (Arc::clone(&self.upstream), Arc::clone(&self.used_at));
         Box::pin(async move {
+            if !Self::is_connected(&used_at, &call, upstream.clock.now()) {
+                upstream.connect().await;
+            }
             let (endpoint, form) = form_of(&call);
             let reply = upstream.handle(endpoint, &form).await;
             match reply.fault {
@@ -120,7 +146,8 @@ impl PausedGateway {
         config.clients = (1..=count).map(client).collect();
         change(&mut config);
         let upstream = ModelUpstream::new(scenario, way, clock);
-        let (line, metrics) = (Arc::new(Line(Arc::clone(&upstream))), Arc::new(Metrics::default()));
+        let line = Arc::new(Line { upstream: Arc::clone(&upstream), used_at: Arc::default() });
+        let metrics = Arc::new(Metrics::default());
         let store = Arc::new(MemoryStore::default());
         let receivers = Arc::new(NoReceivers);
         let driver = Driver::start(&config, clock, store, line, receivers, Arc::clone(&metrics)).await;
