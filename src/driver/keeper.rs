@@ -60,10 +60,11 @@ impl Keeper {
     /// When it was not kept; it is logged and counted here.
     pub async fn commit(&self, change: Change) -> Result<(), StoreError> {
         let result = self.store.commit(change).await;
-        // A change that does not follow from what is kept is refused alone; the store is well.
         let fault = match &result {
             Err(StoreError::Failed(why)) => Some(why.clone()),
-            _ => None,
+            // A change that does not follow from what is kept is refused alone, which says nothing of the store.
+            Err(_) => self.fault(),
+            Ok(()) => None,
         };
         let is_down = fault.is_some();
         let was_down = std::mem::replace(&mut self.state().fault, fault).is_some();
@@ -74,7 +75,7 @@ impl Keeper {
             Err(error) => {
                 self.metrics.store_failed();
                 self.troubles.met("store", &error.to_string());
-                if !is_down {
+                if !matches!(error, StoreError::Failed(_)) {
                     tracing::error!(%error, "the store refused a change");
                 } else if !was_down {
                     tracing::error!(%error, "the store does not take changes; nothing more is bought until it does");
@@ -235,5 +236,10 @@ mod tests {
         store.is_full.store(true, Ordering::Relaxed);
         keeper.keep(change(1)).await;
         assert!(is_up(0) && keeper.failed().now_or_never().is_some());
+        store.is_full.store(false, Ordering::Relaxed);
+        keeper.keep(change(0)).await;
+        assert!(is_up(0) && keeper.is_down(), "neither that it fails nor that it is well");
+        keeper.keep_late().await;
+        assert!(is_up(1) && !keeper.is_down());
     }
 }

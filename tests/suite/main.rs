@@ -7,6 +7,7 @@ mod coalescing;
 mod contract;
 mod dependencies;
 mod drift;
+mod durability;
 mod fuzz;
 mod greedy;
 mod held_polls;

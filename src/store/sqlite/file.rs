@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::{Options, layout};
 use crate::store::StoreError;
@@ -134,8 +134,25 @@ pub(super) fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly(path),
         Some(ErrorCode::DiskFull) => StoreError::Full(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse(path),
+        Some(ErrorCode::SystemIoFailure) if is_of_writing(error) => StoreError::CannotWrite(path),
         _ => StoreError::CannotOpen { path, why: error.to_string() },
     }
+}
+
+/// What an error of SQLite means while the store runs: it may pass.
+pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> StoreError {
+    StoreError::Failed(match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{}: another program has locked it", path.display())
+        }
+        _ => cannot_open(path, error).to_string(),
+    })
+}
+
+fn is_of_writing(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE].contains(&error.extended_code)
+    })
 }
 
 /// The file's one true path, so that a link to it meets the same lock.
@@ -194,7 +211,8 @@ fn io_error(path: &Path, error: &io::Error) -> StoreError {
     let path = path.to_owned();
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
-        ErrorKind::StorageFull => StoreError::Full(path),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(path),
+        ErrorKind::FileTooLarge => StoreError::CannotWrite(path),
         _ => StoreError::CannotOpen { path, why: error.to_string() },
     }
 }

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use capgate::simulator::DEFAULT_KEY;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::process::run_through;
 use super::wait_until;
 use super::wire::{Reply, send};
-use super::{TestBinary, client_key};
+use super::{TestBinary, client_key, run};
 
 /// Settings that every test of the program needs; its own go over them.
 const SETTINGS: &[(&str, &str)] = &[
@@ -26,6 +28,7 @@ pub struct Setup {
     pub folder: TempDir,
     switches: Vec<String>,
     settings: Vec<(String, String)>,
+    through: Vec<String>,
 }
 
 impl Setup {
@@ -34,7 +37,24 @@ impl Setup {
         let mut settings: Vec<_> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         settings.push(("CAPGATE_CLIENT__0__KEY".to_owned(), client_key(1)));
-        Self { folder: tempfile::tempdir().expect("a folder"), switches: Vec::new(), settings }
+        let (folder, switches, through) = (tempfile::tempdir().expect("a folder"), Vec::new(), Vec::new());
+        Self { folder, switches, settings, through }
+    }
+
+    /// As many clients, `client-1` and so on, each with its [`client_key`].
+    pub fn clients(mut self, count: usize) -> Self {
+        for number in 1..=count {
+            let variable = |name| format!("CAPGATE_CLIENT__{}__{name}", number - 1);
+            self.settings.push((variable("NAME"), format!("client-{number}")));
+            self.settings.push((variable("KEY"), client_key(number)));
+        }
+        self
+    }
+
+    /// The gateway is started by way of this program, which becomes it.
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(|word| (*word).to_owned()).collect();
+        self
     }
 
     /// Switches of the simulator's command line.
@@ -73,8 +93,17 @@ impl Setup {
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
         let mut settings = self.settings;
         settings.push(("CAPGATE_UPSTREAM__URL".to_owned(), url.to_owned()));
-        let gateway = Running::start(self.folder.path(), &settings);
-        TestProgram { folder: self.folder, settings, _simulator: simulator, gateway: Some(gateway) }
+        let simulated = url["http://".len()..].parse().expect("an address");
+        let mut program = TestProgram {
+            folder: self.folder,
+            settings,
+            through: self.through,
+            _simulator: simulator,
+            simulated,
+            gateway: None,
+        };
+        program.start_again();
+        program
     }
 }
 
@@ -85,32 +114,13 @@ struct Running {
     tls: Option<SocketAddr>,
 }
 
-impl Running {
-    #[track_caller]
-    fn start(folder: &Path, settings: &[(String, String)]) -> Self {
-        let env: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let config = folder.join("capgate.toml");
-        let config = config.to_str().expect("a path in Unicode");
-        let arguments: &[&str] =
-            if Path::new(config).exists() { &["serve", "--config", config] } else { &["serve"] };
-        let binary = TestBinary::start(folder, arguments, &env);
-        let address = |line: &str| {
-            let (_, address) = line.split_once("://").expect("an address");
-            address.split(' ').next().expect("an address").parse().expect("an address")
-        };
-        let clients = address(&binary.line_with("for clients"));
-        let has_tls = settings.iter().any(|(name, _)| name == "CAPGATE_LISTEN__TLS");
-        let tls = has_tls.then(|| address(&binary.line_with("https://")));
-        let admin = address(&binary.line_with("for operators"));
-        Self { binary, clients, admin, tls }
-    }
-}
-
 /// A gateway that runs.
 pub struct TestProgram {
     pub folder: TempDir,
     settings: Vec<(String, String)>,
+    through: Vec<String>,
     _simulator: TestBinary,
+    simulated: SocketAddr,
     gateway: Option<Running>,
 }
 
@@ -158,9 +168,13 @@ impl TestProgram {
         self.gateway.take().expect("it runs").binary.stop()
     }
 
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        self.gateway = None;
+    /// `kill -9`, with what it had logged.
+    #[track_caller]
+    pub fn kill(&mut self) -> String {
+        let binary = self.gateway.take().expect("it runs").binary;
+        binary.signal("KILL");
+        let (_, _, logged) = binary.ended();
+        logged
     }
 
     /// Another value for a setting at the next start, by its variable.
@@ -171,7 +185,60 @@ impl TestProgram {
     /// Starts it once more, with the same settings and store.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.gateway = Some(Running::start(self.folder.path(), &self.settings));
+        let binary = self.with_arguments(&self.through, TestBinary::start_through);
+        let address = |line: &str| {
+            let (_, address) = line.split_once("://").expect("an address");
+            address.split(' ').next().expect("an address").parse().expect("an address")
+        };
+        let clients = address(&binary.line_with("for clients"));
+        let has_tls = self.settings.iter().any(|(name, _)| name == "CAPGATE_LISTEN__TLS");
+        let tls = has_tls.then(|| address(&binary.line_with("https://")));
+        let admin = address(&binary.line_with("for operators"));
+        self.gateway = Some(Running { binary, clients, admin, tls });
+    }
+
+    /// Tries to start it once more, by way of a program that becomes it: the one line that says why it does not.
+    #[track_caller]
+    pub fn refused_start(&self, through: &[&str]) -> String {
+        let through: Vec<_> = through.iter().map(|word| (*word).to_owned()).collect();
+        let output = self.with_arguments(&through, run_through);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+        let mut faults = said.lines().filter(|line| line.starts_with("capgate: "));
+        let fault = faults.next().expect("it says why").to_owned();
+        assert_eq!(faults.next(), None, "{said}");
+        fault
+    }
+
+    fn with_arguments<T>(
+        &self,
+        through: &[String],
+        start: impl FnOnce(&[&str], &Path, &[&str], &[(&str, &str)]) -> T,
+    ) -> T {
+        let folder = self.folder.path();
+        let env: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let through: Vec<_> = through.iter().map(String::as_str).collect();
+        let config = folder.join("capgate.toml");
+        let config = config.to_str().expect("a path in Unicode");
+        let arguments: &[&str] =
+            if Path::new(config).exists() { &["serve", "--config", config] } else { &["serve"] };
+        start(&through, folder, arguments, &env)
+    }
+
+    /// A page of the simulator: `/state` or `/captchas`.
+    #[track_caller]
+    pub fn simulated(&self, page: &str) -> Value {
+        get(self.simulated, page).json()
+    }
+
+    /// What `capgate usage` tells of this gateway's store, as JSON.
+    #[track_caller]
+    pub fn usage(&self, by: &str) -> Value {
+        let env: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let output = run(self.folder.path(), &["usage", "--by", by, "--format", "json"], &env);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     #[track_caller]
