@@ -8,7 +8,7 @@
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `holds` | polls that wait for an answer |
-//! | `account` | balance, statistics, load |
+//! | `account`, `statistics` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `history`, `money`, `troubles` | the last hour, for people |
 //! | `reports` | what clients say about captchas |
@@ -38,6 +38,7 @@ pub mod refusal;
 pub mod repeats;
 pub mod reports;
 pub mod sending;
+mod statistics;
 pub mod submitter;
 pub mod tasks;
 pub mod troubles;
