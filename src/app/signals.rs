@@ -27,7 +27,7 @@ impl Signals {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         // From now on the write fails instead, and the store says so. Its default would end the process.
-        signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
+        drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
         let (stop, stop_again) = (CancellationToken::new(), CancellationToken::new());
         let reload = Arc::new(Notify::new());
         let (first, second, asked) = (stop.clone(), stop_again.clone(), Arc::clone(&reload));

@@ -33,6 +33,15 @@ const FREE_PAGES_KEPT: u32 = 1_024;
 /// Most pages that are given back at once: it delays the next group.
 const PAGES_GIVEN_BACK_MAX: u32 = 2_048;
 
+/// Errors that say that something cannot be written.
+const OF_WRITING: [c_int; 5] = [
+    ffi::SQLITE_IOERR_WRITE,
+    ffi::SQLITE_IOERR_FSYNC,
+    ffi::SQLITE_IOERR_DIR_FSYNC,
+    ffi::SQLITE_IOERR_TRUNCATE,
+    ffi::SQLITE_IOERR_SHMSIZE,
+];
+
 /// The open file. The connection comes first: it is closed before the lock is released.
 #[derive(Debug)]
 pub(super) struct StoreFile {
@@ -150,9 +159,7 @@ pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> StoreError {
 }
 
 fn is_of_writing(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| {
-        [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE].contains(&error.extended_code)
-    })
+    error.sqlite_error().is_some_and(|error| OF_WRITING.contains(&error.extended_code))
 }
 
 /// The file's one true path, so that a link to it meets the same lock.
@@ -220,7 +227,8 @@ fn io_error(path: &Path, error: &io::Error) -> StoreError {
 /// The first damage that a look at every page finds.
 fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found != "ok").then_some(found))
+    // It says where on a line of its own.
+    Ok((found != "ok").then(|| found.lines().last().unwrap_or_default().to_owned()))
 }
 
 fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {

@@ -50,6 +50,8 @@ pub(super) struct Writer {
     known: Known,
     /// The journal's size.
     journal_bytes: usize,
+    /// The journal could not be folded.
+    is_stuck: bool,
     /// What was folded since SQLite's log was last brought into the file.
     folded_bytes: usize,
 }
@@ -76,7 +78,7 @@ impl Writer {
     pub fn new(mut file: StoreFile, options: Options) -> rusqlite::Result<Self> {
         journal::fold(&mut file.connection)?;
         let known = Known::read(&file.connection)?;
-        Ok(Self { file, options, known, journal_bytes: 0, folded_bytes: 0 })
+        Ok(Self { file, options, known, journal_bytes: 0, is_stuck: false, folded_bytes: 0 })
     }
 
     /// Works until nobody is left who could ask.
@@ -120,18 +122,14 @@ impl Writer {
                 Job::Fold(done) => done.send(self.fold().map_err(|error| self.failed(&error))),
                 Job::Load(done) => {
                     let recovered = self.fold().and_then(|()| recovered::read(&mut self.file.connection));
-                    done.send(recovered.map_err(|error| self.failed(&error))).map_err(|unread| unread.map(drop))
+                    done.send(recovered.map_err(|error| self.failed(&error)))
+                        .map_err(|unread| unread.map(drop))
                 }
             };
         }
         self.commit(group);
         // More than silence can take: then whoever writes so much waits for it.
-        while self.journal_bytes > JOURNAL_BYTES_MAX {
-            if let Err(error) = self.fold_slice() {
-                tracing::debug!(%error, "the journal grows: it could not be folded");
-                break;
-            }
-        }
+        while self.journal_bytes > JOURNAL_BYTES_MAX && self.fold_slice().is_ok() {}
     }
 
     fn commit(&mut self, mut group: Group) {
@@ -149,6 +147,10 @@ impl Writer {
     }
 
     fn append(&mut self, entries: &[u8]) -> rusqlite::Result<()> {
+        // What can be kept and never used is not kept.
+        if self.is_stuck {
+            self.fold_slice()?;
+        }
         self.file.sync_each_commit(true)?;
         journal::append(&self.file.connection, entries)?;
         self.journal_bytes += entries.len();
@@ -163,13 +165,7 @@ impl Writer {
     /// done.
     fn tidy(&mut self) -> Option<Duration> {
         if self.journal_bytes > 0 {
-            return match self.fold_slice() {
-                Ok(()) => Some(Duration::ZERO),
-                Err(error) => {
-                    tracing::debug!(%error, "the journal could not be folded; it is tried again");
-                    Some(FOLD_AGAIN_AFTER)
-                }
-            };
+            return Some(self.fold_slice().map_or(FOLD_AGAIN_AFTER, |()| Duration::ZERO));
         }
         if self.folded_bytes > CHECKPOINT_BYTES {
             self.folded_bytes = 0;
@@ -182,12 +178,20 @@ impl Writer {
 
     /// One slice; a power cut may undo it, for then the journal is as it was.
     fn fold_slice(&mut self) -> rusqlite::Result<()> {
-        self.file.sync_each_commit(false)?;
-        match journal::fold_slice(&mut self.file.connection)? {
-            0 => self.journal_bytes = 0,
-            bytes => {
+        let folded =
+            self.file.sync_each_commit(false).and_then(|()| journal::fold_slice(&mut self.file.connection));
+        let was_stuck = std::mem::replace(&mut self.is_stuck, folded.is_err());
+        match folded {
+            Ok(0) => self.journal_bytes = 0,
+            Ok(bytes) => {
                 self.journal_bytes = self.journal_bytes.saturating_sub(bytes);
                 self.folded_bytes += bytes;
+            }
+            Err(error) => {
+                if !was_stuck {
+                    tracing::warn!(%error, "the store's journal could not be folded; nothing more is kept until it is");
+                }
+                return Err(error);
             }
         }
         Ok(())

@@ -76,7 +76,9 @@ impl Scene {
         let mut reply = String::new();
         stream.read_to_string(&mut reply).ok()?;
         let (head, body) = reply.split_once("\r\n\r\n")?;
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if length != Some(body.len()) {
             return None;
         }
@@ -109,7 +111,9 @@ fn upload(scene: &Scene, number: usize, text: &str) -> Option<String> {
         let told = scene.call(&target);
         match told.as_deref() {
             Some("ERROR_NO_SLOT_AVAILABLE") | None => {}
-            Some(told) => return Some(told.strip_prefix("OK|").unwrap_or_else(|| panic!("{text}: {told}")).to_owned()),
+            Some(told) => {
+                return Some(told.strip_prefix("OK|").unwrap_or_else(|| panic!("{text}: {told}")).to_owned());
+            }
         }
         std::thread::park_timeout(PAUSE);
         if number.is_multiple_of(2) || scene.is_over() {

@@ -126,7 +126,10 @@ fn through_a_full_disk(program: &TestProgram, disk: &impl Disk) -> Vec<(String, 
     refused[1..].iter().for_each(|text| assert_refused(&upload(program, text)));
     assert_eq!(count(program), so_far, "what cannot be remembered is not bought");
 
-    let (ready, state) = { let reply = program.get_admin("/readyz"); (reply.status, reply.json()) };
+    let (ready, state) = {
+        let reply = program.get_admin("/readyz");
+        (reply.status, reply.json())
+    };
     assert_eq!((ready, state["store"].as_str()), (503, Some("down")), "{state}");
     assert!(state["store_fault"].as_str().unwrap().contains("capgate.db: "), "{state}");
     assert!(shows(program, "capgate_store_up 0"));

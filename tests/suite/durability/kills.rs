@@ -30,8 +30,9 @@ fn what_a_client_was_told_outlives_every_kill() {
     let scene = Scene::new(program.clients());
     let all: Vec<Did> = std::thread::scope(|scope| {
         let over = Over(&scene);
-        let clients: Vec<_> = (1..=CLIENTS).map(|number| scope.spawn(|| works(over.0, number))).collect();
-        kill_again_and_again(&mut program, &scene);
+        let scene = &scene;
+        let clients: Vec<_> = (1..=CLIENTS).map(|number| scope.spawn(move || works(scene, number))).collect();
+        kill_again_and_again(&mut program, scene);
         drop(over);
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });

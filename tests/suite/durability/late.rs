@@ -65,7 +65,11 @@ fn an_id_that_could_not_be_kept_goes_to_the_same_upload_once_it_is() {
         let (store, gateway) = gateway().await;
         store.refuses_ids.store(true, Ordering::Relaxed);
         assert_eq!(upload(&gateway).await, Err(Refusal::NotKeptYet));
-        assert_eq!(upload(&gateway).await, Err(Refusal::NotInTime), "it waits for the first, and buys nothing");
+        assert_eq!(
+            upload(&gateway).await,
+            Err(Refusal::NotInTime),
+            "it waits for the first, and buys nothing"
+        );
         gateway.clock.sleep(Duration::from_mins(2)).await;
         store.refuses_ids.store(false, Ordering::Relaxed);
         gateway.clock.sleep(Duration::from_secs(2)).await;

@@ -47,5 +47,9 @@ fn bought(program: &TestProgram) -> BTreeMap<String, u64> {
 #[track_caller]
 fn assert_never_blocked(program: &TestProgram) {
     let state = program.simulated("/state");
-    assert_eq!((state["blocks"].as_u64(), state["calls_while_blocked"].as_u64()), (Some(0), Some(0)), "{state}");
+    assert_eq!(
+        (state["blocks"].as_u64(), state["calls_while_blocked"].as_u64()),
+        (Some(0), Some(0)),
+        "{state}"
+    );
 }
