@@ -20,10 +20,12 @@ use delay::{Kinds, Row};
 const CAPTCHAS: usize = 10_000;
 const HEAD: &str = "| | mean s | p50 s | p95 s | calls a captcha | looks a captcha | left of rule 1005: calls, looks | \
                     shortest gap s |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 14] = [
     Row::Direct(10),
     Row::Through(10),
     Row::Patient(10),
+    Row::Pushed(10),
+    Row::PushedPatient(10),
     Row::Direct(5),
     Row::Through(5),
     Row::Patient(5),

@@ -81,7 +81,17 @@ fn changes((old, old_table): (&Config, &Table), (new, new_table): (&Config, &Tab
     let mut changes = Changes::default();
     // A secret is written as a mask: whether it differs is seen below.
     let is_secret = |name: &str| SECRETS.iter().any(|(section, own)| name == format!("{section}.{own}"));
-    for name in different(old_table, new_table).into_iter().filter(|name| !is_secret(name)) {
+    let mut names = different(old_table, new_table);
+    names.retain(|name| !is_secret(name));
+    // The content of a file with a secret is that secret, and told as such.
+    let rewritten = |file: &&ReadFile| {
+        let is_same_path = |other: &&ReadFile| other.setting == file.setting && other.path == file.path;
+        let before = old.files.iter().find(is_same_path);
+        !["key_file", "token_file"].iter().any(|secret| file.setting.ends_with(secret))
+            && before.is_some_and(|before| before.digest != file.digest)
+    };
+    names.extend(new.files.iter().filter(rewritten).map(|file| file.setting.clone()));
+    for name in names {
         match table::find(&name).map(table::Setting::applies) {
             Some(Applies::AtRestart) => changes.at_restart.push(name),
             Some(Applies::AtReload) | None => changes.applied.push(name),
@@ -94,14 +104,6 @@ fn changes((old, old_table): (&Config, &Table), (new, new_table): (&Config, &Tab
     if old.admin.token != new.admin.token {
         changes.applied.push("admin.token".to_owned());
     }
-    // The content of a file with a secret is that secret, and told as such.
-    let rewritten = |file: &&ReadFile| {
-        let is_same_path = |other: &&ReadFile| other.setting == file.setting && other.path == file.path;
-        let before = old.files.iter().find(is_same_path);
-        !["key_file", "token_file"].iter().any(|secret| file.setting.ends_with(secret))
-            && before.is_some_and(|before| before.digest != file.digest)
-    };
-    changes.applied.extend(new.files.iter().filter(rewritten).map(|file| file.setting.clone()));
     changes.applied.extend(clients(&old.clients, &new.clients));
     changes
 }
@@ -242,12 +244,15 @@ mod tests {
         let path = folder.path().join("file");
         let read = |content: &str| {
             std::fs::write(&path, content).unwrap();
-            let files = ["listen.tls_cert", "client.0.key_file"].map(|name| ReadFile::read(name, &path));
-            Config { files: files.into(), ..Config::default() }
+            let names = ["listen.tls_cert", "client.0.key_file", "pingback.ca_file"];
+            Config { files: names.map(|name| ReadFile::read(name, &path)).into(), ..Config::default() }
         };
         let (old, new) = (read("one"), read("another"));
         let (config, changes) = old.reloaded(new);
-        assert_eq!((changes.applied, changes.at_restart), (vec!["listen.tls_cert".to_owned()], vec![]));
+        assert_eq!(
+            (changes.applied.as_slice(), changes.at_restart.as_slice()),
+            (["listen.tls_cert".to_owned()].as_slice(), ["pingback.ca_file".to_owned()].as_slice())
+        );
         assert_eq!(config.reloaded(read("another")).1, Changes::default());
     }
 }

@@ -72,6 +72,11 @@ pub struct UpstreamSettings {
     /// Zero: never.
     #[serde(with = "compact::required")]
     pub balance_every: Duration,
+    /// Without a slash at the end.
+    #[serde(deserialize_with = "values::own_url", skip_serializing_if = "Option::is_none")]
+    pub pingback_url: Option<String>,
+    #[serde(deserialize_with = "values::token", skip_serializing_if = "Option::is_none")]
+    pub pingback_token: Option<String>,
 }
 
 impl Default for UpstreamSettings {
@@ -83,6 +88,8 @@ impl Default for UpstreamSettings {
             ca_file: None,
             batch_counts_as: BatchCountsAs::Unknown,
             balance_every: Duration::from_hours(1),
+            pingback_url: None,
+            pingback_token: None,
         }
     }
 }

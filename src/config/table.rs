@@ -131,6 +131,8 @@ pub const SETTINGS: &[Setting] = &[
     live("upstream.ca_file", Accepts::Text("the path of a PEM file"), r#""ca.pem""#, "A private CA that signed the upstream's certificate."),
     live("upstream.batch_counts_as", Accepts::Text(r#""unknown", "one" or "each""#), "", "How block rule 1005 counts a look at several captchas; unknown: both readings are kept."),
     live("upstream.balance_every", Accepts::Time(Duration::ZERO, MIN.saturating_mul(24 * 60)), "", "How often the account's balance is read for `capgate usage`, when captchas were answered since; 0s: only when clients ask for it."),
+    live("upstream.pingback_url", Accepts::Text("an http or https URL without user, query and fragment, on port 80, 443 or from 1024 on"), r#""https://gw.example/capgate""#, "Where the service reaches the listener for clients, to push answers; a secret is added to its path. Without it: answers are only looked for."),
+    live("upstream.pingback_token", Accepts::Text("1 to 200 visible symbols"), r#""…""#, "What /2captcha.txt shows, where the service checks by it whose domain that is."),
 
     live("polling.interval", Accepts::Time(MS.saturating_mul(50), MIN.saturating_mul(5)), "", "The shortest time between two looks at one captcha; below 5s for a simulator only."),
     live("polling.first_look", LOOK, "", "How long after an image or text was accepted the first look comes, at the earliest."),

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::protocol::pingback::Target;
+
 /// What a secret prints as.
 pub(super) const MASK: &str = "***";
 
@@ -89,6 +91,21 @@ pub(super) fn upstream_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
     // Written anew, for `HTTPS://` is https too.
     Ok(url.to_string().trim_end_matches('/').to_owned())
+}
+
+/// A URL of ours, as [`upstream_url`] has one; the upstream has to be able to push to it.
+pub(super) fn own_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let url = upstream_url(deserializer)?;
+    // What is taken from clients is taken from us.
+    Target::parse(url.as_bytes()).map_err(D::Error::custom)?;
+    Ok(Some(url))
+}
+
+/// What stands in a file of one line.
+pub(super) fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_token = (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_token { Ok(Some(text)) } else { Err(D::Error::custom("not 1 to 200 visible symbols")) }
 }
 
 /// Networks, or single addresses: a list, or one text with commas.

@@ -1,6 +1,5 @@
 //! Balance, statistics and load: one upstream call serves everybody who asks, and for a while those who ask later.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,9 @@ use moka::future::Cache;
 use super::gate::{CallEnd, Gate};
 use super::money::{Balance, Balances};
 use super::readings::Readings;
+use super::statistics::Hour;
 use super::tasks::Tasks;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::Live;
 use crate::engine::admission::Ticket;
 use crate::engine::refusal::{CallKind as Asked, Ended};
@@ -30,8 +30,6 @@ const FAILURE_KEPT: Duration = Duration::from_secs(10);
 const LAST_GOOD_KEPT: Duration = Duration::from_mins(15);
 /// Most replies that are remembered; statistics have one for each day that is asked for.
 const REPLIES_MAX: u64 = 400;
-/// Most days whose statistics are asked of the upstream in an hour, whoever asks: each is a call that looks may need.
-const STATS_AN_HOUR_MAX: usize = 60;
 /// Most bytes of statistics or load that are kept and passed on.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -111,8 +109,7 @@ pub struct Account {
     live: Live,
     replies: Cache<Question, Kept>,
     last_good: Cache<Question, Arc<str>>,
-    /// When statistics were asked for in the last hour.
-    stats_asked: Arc<Mutex<VecDeque<Timestamp>>>,
+    statistics: Arc<Mutex<Hour>>,
     balances: Arc<Mutex<Balances>>,
     tasks: Tasks,
 }
@@ -129,8 +126,8 @@ impl Account {
     ) -> Self {
         let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
         let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
-        let (stats_asked, balances) = (Arc::default(), Arc::default());
-        Self { clock, gate, metrics, readings, live, replies, last_good, stats_asked, balances, tasks }
+        let (statistics, balances) = (Arc::default(), Arc::default());
+        Self { clock, gate, metrics, readings, live, replies, last_good, statistics, balances, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -138,11 +135,19 @@ impl Account {
     /// # Errors
     /// [`Failure`] when the upstream does not tell and has not told in the last 15 minutes.
     pub async fn ask(&self, question: Question) -> Result<Arc<str>, Failure> {
+        self.ask_for(&Arc::from(""), question).await
+    }
+
+    /// The same, for a client: of statistics each gets its share.
+    ///
+    /// # Errors
+    /// [`Failure`] when the upstream does not tell and has not told in the last 15 minutes.
+    pub async fn ask_for(&self, client: &Arc<str>, question: Question) -> Result<Arc<str>, Failure> {
         let account = self.clone();
-        let asked = question.clone();
+        let (asked, client) = (question.clone(), Arc::clone(client));
         // A task of its own: whoever gives up waiting takes the call away from nobody.
         let fetch = self.tasks.spawn(async move {
-            let reply = account.replies.get_with(asked.clone(), account.fetch(&asked)).await.reply;
+            let reply = account.replies.get_with(asked.clone(), account.fetch(&asked, &client)).await.reply;
             if let Ok(text) = &reply {
                 account.last_good.insert(asked, Arc::clone(text)).await;
             }
@@ -159,8 +164,8 @@ impl Account {
         }
     }
 
-    async fn fetch(&self, question: &Question) -> Kept {
-        let reply: Result<Arc<str>, _> = self.fetch_once(question).await.map(Arc::from);
+    async fn fetch(&self, question: &Question, client: &Arc<str>) -> Kept {
+        let reply: Result<Arc<str>, _> = self.fetch_once(question, client).await.map(Arc::from);
         if let (Ok(balance), Question::Balance) = (&reply, question) {
             let (readings, balance) = (Arc::clone(&self.readings), Arc::clone(balance));
             // Nobody who asked waits for the store.
@@ -178,22 +183,29 @@ impl Account {
         Kept { reply, serves }
     }
 
-    /// Waits until the call may go; what stands in its way is often over in a moment.
-    async fn turn(&self, question: &Question) -> Result<Ticket, Failure> {
-        if matches!(question, Question::Stats(_)) {
-            self.stats_may_be_asked()?;
+    /// Permission for the call; one more day of statistics counts for its client only if it goes.
+    async fn turn(&self, question: &Question, client: &Arc<str>) -> Result<Ticket, Failure> {
+        if !matches!(question, Question::Stats(_)) {
+            return self.wait_for_turn(question).await;
         }
+        let now = self.clock.now();
+        let asks = self.lock_statistics().ask(client, now);
+        asks.map_err(|used_up| Failure::NotNow(used_up.to_string()))?;
+        let ticket = self.wait_for_turn(question).await;
+        if ticket.is_err() {
+            self.lock_statistics().did_not_ask(client, now);
+        }
+        ticket
+    }
+
+    /// Waits until the call may go; what stands in its way is often over in a moment.
+    async fn wait_for_turn(&self, question: &Question) -> Result<Ticket, Failure> {
         let asked = if *question == Question::Load { Asked::Load } else { Asked::Balance };
         let deadline = self.clock.now() + TURN_WITHIN;
         loop {
             let changed = self.gate.changed();
             let refusal = match self.gate.admit(asked) {
-                Ok(ticket) => {
-                    if matches!(question, Question::Stats(_)) {
-                        self.lock_stats().push_back(self.clock.now());
-                    }
-                    return Ok(ticket);
-                }
+                Ok(ticket) => return Ok(ticket),
                 Err(refusal) => refusal,
             };
             if refusal.until > deadline || self.clock.now() >= deadline {
@@ -207,28 +219,13 @@ impl Account {
         }
     }
 
-    /// Whether statistics may be asked for, or else until when not.
-    fn stats_may_be_asked(&self) -> Result<(), Failure> {
-        let hour = Duration::from_hours(1);
-        let now = self.clock.now();
-        let mut asked = self.lock_stats();
-        while asked.pop_front_if(|at| *at + hour <= now).is_some() {}
-        match asked.front() {
-            Some(first) if asked.len() >= STATS_AN_HOUR_MAX => Err(Failure::NotNow(format!(
-                "statistics of {STATS_AN_HOUR_MAX} days were asked for within an hour: no more until {}",
-                *first + hour
-            ))),
-            _ => Ok(()),
-        }
+    fn lock_statistics(&self) -> MutexGuard<'_, Hour> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_stats(&self) -> MutexGuard<'_, VecDeque<Timestamp>> {
-        self.stats_asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn fetch_once(&self, question: &Question) -> Result<String, Failure> {
+    async fn fetch_once(&self, question: &Question, client: &Arc<str>) -> Result<String, Failure> {
         let call = question.call();
-        let ticket = self.turn(question).await?;
+        let ticket = self.turn(question, client).await?;
         let reply = self.gate.send(ticket, call, |body| {
             let reply = question.read(body);
             let end = match &reply {

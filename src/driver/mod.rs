@@ -5,10 +5,11 @@
 //! | `submitter`, `sending` | uploads, each in its turn |
 //! | `repeats` | uploads that come again, and must not be paid twice |
 //! | `allowances`, `stops` | what clients may spend, and who was stopped |
+//! | `pushes` | answers that the upstream pushes |
 //! | `poller`, `looked` | looks at captchas that are due, and what they show |
 //! | `answers` | the map that clients' polls read |
 //! | `holds` | polls that wait for an answer |
-//! | `account` | balance, statistics, load |
+//! | `account`, `statistics` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `history`, `money`, `troubles` | the last hour, for people |
 //! | `reports` | what clients say about captchas |
@@ -32,12 +33,14 @@ mod looked;
 pub mod money;
 pub mod pingbacks;
 pub mod poller;
+pub mod pushes;
 pub mod readings;
 pub mod recovery;
 pub mod refusal;
 pub mod repeats;
 pub mod reports;
 pub mod sending;
+mod statistics;
 pub mod stops;
 pub mod submitter;
 pub mod tasks;
@@ -71,6 +74,7 @@ use keeper::Keeper;
 use money::Balance;
 use pingbacks::Pingbacks;
 use poller::Poller;
+use pushes::Pushes;
 use readings::Readings;
 pub use refusal::Refusal;
 use repeats::{HungUp, Parcel, Repeats};
@@ -95,6 +99,7 @@ pub struct Driver {
     pub reports: Reports,
     pub pingbacks: Arc<Pingbacks>,
     pub callbacks: Arc<Callbacks>,
+    pub pushes: Arc<Pushes>,
     readings: Arc<Readings>,
     pub history: Arc<History>,
     pub troubles: Arc<Troubles>,
@@ -190,16 +195,8 @@ impl Driver {
         let poller = Arc::new(Poller::new(looks));
         let repeats = Repeats::new(clock);
         recovery::recover(recovered, clock.now(), &answers, &poller, &repeats, &callbacks);
-        let sender = Sender {
-            clock,
-            tasks: tasks.clone(),
-            gate: Arc::clone(&gate),
-            keeper: Arc::clone(&keeper),
-            answers: Arc::clone(&answers),
-            poller: Arc::clone(&poller),
-            callbacks: Arc::clone(&callbacks),
-            metrics: Arc::clone(&metrics),
-        };
+        let pushes = pushes::start(&tasks, &poller);
+        let sender = Sender::new(&poller, Arc::clone(&pushes));
         tasks.spawn_endless(Arc::clone(&poller).run());
         tasks.spawn_endless(Arc::clone(&callbacks).run());
         tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));
@@ -219,6 +216,7 @@ impl Driver {
             readings,
             pingbacks: Arc::clone(&callbacks.registered),
             callbacks,
+            pushes,
             history,
             troubles,
             submitter: Submitter::start(sender, repeats, Arc::clone(&allowances), &live),
@@ -253,6 +251,7 @@ impl Driver {
         self.readings.set_account(key).await;
         self.poller.reload(&config);
         self.holds.reload(config.polling.interval);
+        self.pushes.reload(&config);
         self.live.replace(config);
     }
 

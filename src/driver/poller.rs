@@ -17,13 +17,14 @@ use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Live};
 use crate::engine::captcha::LIFETIME;
-use crate::engine::polling::{Effect, LookCall, Looked, Polling};
+use crate::engine::polling::{Effect, LookCall, Looked, Polling, Pushed};
 use crate::engine::refusal::CallKind as Asked;
 use crate::engine::timing::{Kind, Timing};
-use crate::metrics::{CaptchaOutcome, Metrics};
+use crate::metrics::{CaptchaOutcome, Metrics, PushOutcome};
 use crate::protocol::answer::Solution;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
+use crate::protocol::pingback::Push;
 use crate::protocol::reply::{Batch, Look};
 use crate::store::Change;
 use crate::upstream::{Call, UpstreamError};
@@ -50,15 +51,15 @@ pub struct Tools {
 /// Looks at captchas until their answers are known.
 #[derive(Debug)]
 pub struct Poller {
-    clock: Clock,
-    tasks: Tasks,
-    gate: Arc<Gate>,
-    keeper: Arc<Keeper>,
-    answers: Arc<Answers>,
-    callbacks: Arc<Callbacks>,
-    metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    pub(super) gate: Arc<Gate>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) answers: Arc<Answers>,
+    pub(super) callbacks: Arc<Callbacks>,
+    pub(super) metrics: Arc<Metrics>,
     history: Arc<History>,
-    live: Live,
+    pub(super) live: Live,
     polling: Mutex<Polling>,
     in_flight: AtomicUsize,
     /// Something came due sooner, or a look came back.
@@ -171,7 +172,7 @@ impl Poller {
                 // To ask admission again costs nothing, and the wait may end before its time.
                 let now = self.clock.now();
                 let again = refusal.until.min(now + self.interval());
-                self.with(|polling| polling.postpone(call, again, now));
+                self.counted(|polling| polling.postpone(call, again, now));
                 return;
             }
         };
@@ -185,7 +186,7 @@ impl Poller {
             let now = poller.clock.now();
             let (effects, closed) = match looked {
                 Err(UpstreamError::NotSent(_)) => {
-                    poller.with(|polling| polling.postpone(call, now + poller.interval(), now));
+                    poller.counted(|polling| polling.postpone(call, now + poller.interval(), now));
                     (Vec::new(), 0)
                 }
                 looked => {
@@ -204,6 +205,31 @@ impl Poller {
                 poller.gate.captcha_closed();
             }
         });
+    }
+
+    /// The upstream pushed what became of a captcha of ours.
+    pub fn pushed(self: &Arc<Self>, push: Push) -> PushOutcome {
+        let (Push { id, code }, now) = (push, self.clock.now());
+        let (pushed, before, after) = self.compared(|polling| polling.pushed(id, code, now));
+        let effect = match pushed {
+            Pushed::Late => return PushOutcome::Late,
+            Pushed::Looked => {
+                self.changed.notify_one();
+                return PushOutcome::Looked;
+            }
+            Pushed::Answered(effect) => effect,
+        };
+        self.changed.notify_one();
+        // It did not lie at the upstream.
+        self.answers.unsolved(id, now);
+        let (poller, closed) = (Arc::clone(self), before - after);
+        self.tasks.spawn(async move {
+            poller.apply(id, effect).await;
+            for _ in 0..closed {
+                poller.gate.captcha_closed();
+            }
+        });
+        PushOutcome::Taken
     }
 
     /// Keeps what was learned, then tells it. An answer is told even when the store is down: a restart would fetch it

@@ -19,6 +19,7 @@ use super::callbacks::Callbacks;
 use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::poller::Poller;
+use super::pushes::Pushes;
 use super::submitter::Waiting;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
@@ -51,6 +52,7 @@ pub struct Sender {
     pub answers: Arc<Answers>,
     pub poller: Arc<Poller>,
     pub callbacks: Arc<Callbacks>,
+    pub pushes: Arc<Pushes>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -71,6 +73,21 @@ struct Accepted {
 }
 
 impl Sender {
+    /// It works with the same parts as the looks do.
+    pub(super) fn new(poller: &Arc<Poller>, pushes: Arc<Pushes>) -> Self {
+        Self {
+            clock: poller.clock,
+            tasks: poller.tasks.clone(),
+            gate: Arc::clone(&poller.gate),
+            keeper: Arc::clone(&poller.keeper),
+            answers: Arc::clone(&poller.answers),
+            poller: Arc::clone(poller),
+            callbacks: Arc::clone(&poller.callbacks),
+            pushes,
+            metrics: Arc::clone(&poller.metrics),
+        }
+    }
+
     pub(super) async fn send(
         &self,
         mut item: Item<Waiting>,
@@ -105,14 +122,19 @@ impl Sender {
             return Sent::Refused(Refusal::StoreDown);
         }
         reserved.sent();
-        let reply = self.gate.send(ticket, Call::Submit(Arc::clone(upload)), read).await;
+        let pushed_to = self.pushes.url();
+        let is_pushed = pushed_to.is_some();
+        let sent = pushed_to.map_or_else(|| Arc::clone(upload), |url| Arc::new(upload.pushed_to(url)));
+        let reply = self.gate.send(ticket, Call::Submit(sent), read).await;
         let at = self.clock.now();
         let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
         match reply {
             Ok(UploadReply::Accepted(id)) => {
+                self.pushes.accepting(id);
                 if !self.answers.add(id, Arc::clone(client), upload.method, at, None, None) {
                     tracing::error!(captcha = %id, "the upstream gave an id twice; the second upload is not told it");
                     self.gate.captcha_closed();
+                    self.pushes.accepted(id);
                     not_accepted(NotAccepted::Unknown).await;
                     return Sent::Refused(Refusal::Unknown);
                 }
@@ -120,14 +142,15 @@ impl Sender {
                 let wanted = wanted.take().map(|wanted| self.callbacks.accepted(id, wanted, at));
                 reserved.accepted(id, at);
                 // Paid, and looked at from now on whatever the store says.
-                let kind = Kind { method: upload.method, page: upload.page, is_pushed: false };
+                let kind = Kind { method: upload.method, page: upload.page, is_pushed };
                 self.poller.open(id, kind, at);
                 Sent::Accepted(Accepted { id, at, changes: [accepted].into_iter().chain(wanted).collect() })
             }
             Ok(UploadReply::Refused { code, text }) => {
                 reserved.not_taken();
                 let noted = Change::NotAccepted { intent, how: NotAccepted::Refused, at };
-                self.refused(noted, code, text).await
+                let is_for_push = is_pushed && self.pushes.is_refused(&code);
+                self.refused(noted, code, text, is_for_push).await
             }
             Ok(UploadReply::Garbage) | Err(UpstreamError::Lost(_) | UpstreamError::Status(_)) => {
                 not_accepted(NotAccepted::Unknown).await;
@@ -147,11 +170,13 @@ impl Sender {
         }
     }
 
-    async fn refused(&self, noted: Change, code: Code, text: Option<String>) -> Sent {
-        if matches!(
+    async fn refused(&self, noted: Change, code: Code, text: Option<String>, is_for_push: bool) -> Sent {
+        // Without our address it may be taken.
+        let may_pass = matches!(
             code.reaction(),
             Reaction::WaitForSlot | Reaction::WaitOutBlock(_) | Reaction::StopCalling
-        ) {
+        );
+        if may_pass || is_for_push {
             // Back to its place in the queue at once: a disk that stalls must not cost it turns.
             let keeper = Arc::clone(&self.keeper);
             self.tasks.spawn(async move { keeper.keep(noted).await });
@@ -165,7 +190,10 @@ impl Sender {
     async fn accepted(&self, item: Item<Waiting>, accepted: Accepted) {
         let Accepted { id, at, mut changes } = accepted;
         let Item { value: Waiting { upload, arrived_at, attempt, answer, .. }, client, deadline, .. } = item;
-        let error = match self.kept_before(deadline, STORE_AGAIN_AFTER, &changes).await {
+        let kept = self.kept_before(deadline, STORE_AGAIN_AFTER, &changes).await;
+        // From here on there is a captcha to keep the answer of.
+        self.pushes.accepted(id);
+        let error = match kept {
             Ok(()) => {
                 if let Err(Ok(_not_read)) = answer.send(Ok(attempt.bought(id, at))) {
                     tracing::info!(captcha = %id, %client, "accepted after its client hung up");

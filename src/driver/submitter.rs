@@ -166,7 +166,13 @@ impl Queue {
             tokio::select! {
                 biased;
                 item = handed_over.recv(), if is_open => match item {
-                    Some(item) => self.push(item),
+                    Some(item) => {
+                        self.push(item);
+                        // All that have come, before the next turn: who was handed over last may be who is next.
+                        while let Ok(item) = handed_over.try_recv() {
+                            self.push(item);
+                        }
+                    }
                     None => is_open = false,
                 },
                 Ok(()) = settings.changed() => self.follow(&settings.borrow_and_update().clone()),

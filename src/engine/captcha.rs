@@ -4,6 +4,7 @@
 //! Open -solved, failed-> Solved -nobody wants its price-> Over
 //! Open -strange code twelve times in a row-> Solved        Solved -priced, or looked at for it three times-> Over
 //! Open, Solved -its 15 minutes have passed-> Over
+//! Open -its answer is pushed-> Solved            Open -pushed, and not the whole of it-> looked at -> Solved
 //! ```
 //! Shortly before the end one look is made that was kept for it, alone: there is no second one for a captcha whose piece
 //! of a batch nobody can tell. What time is left then is used for more looks, as far as budgets allow.
@@ -12,11 +13,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::timing::Kind;
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, Reaction};
-use crate::protocol::methods::Look as LookKind;
+use crate::protocol::methods::{Look as LookKind, Pushed as PushedAnswer};
 use crate::protocol::reply::Look;
 
 /// How long the upstream keeps an answer, from the upload on (2016: "about 15 minutes").
@@ -30,6 +33,8 @@ pub(super) const STRANGE_CODES_MAX: u8 = 12;
 const EMPTY_BATCHES_MAX: u8 = 2;
 /// The same while no other look brings anything either: then it is rather the upstream that fails.
 const EMPTY_BATCHES_ALONE_MAX: u8 = 6;
+/// How long looks are tried for the whole of an answer whose text was pushed, before the text is taken for it.
+pub(super) const PUSHED_WAITS: Duration = Duration::from_secs(12);
 /// How many more looks a solved captcha gets for the price that its client asks for.
 const PRICE_LOOKS_MAX: u8 = 3;
 
@@ -76,6 +81,17 @@ pub struct Captcha {
     /// A batch showed something at its place that is not certainly its own.
     is_doubted: bool,
     last_look: LastLook,
+    pushed: Pushed,
+}
+
+/// What the upstream has pushed of a captcha.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pushed {
+    Nothing,
+    /// A text that is not the whole answer, and when.
+    Text(Bytes, Timestamp),
+    /// Its answer, while a look at it was under way: it leaves when that is back.
+    Answer,
 }
 
 /// The look that is kept for a captcha until shortly before its end.
@@ -110,6 +126,7 @@ impl Captcha {
             empty_batches: 0,
             is_doubted: false,
             last_look: LastLook::Kept,
+            pushed: Pushed::Nothing,
         }
     }
 
@@ -165,8 +182,12 @@ impl Captcha {
 
     /// What its end without a further look means.
     #[must_use]
-    pub const fn end(&self) -> Effect {
-        if self.is_solved { Effect::Priced(None) } else { Effect::Expired }
+    pub fn end(&self) -> Effect {
+        match &self.pushed {
+            _ if self.is_solved => Effect::Priced(None),
+            Pushed::Text(text, _) => Effect::Solved(Answer::Text(text.clone()).into()),
+            _ => Effect::Expired,
+        }
     }
 
     /// How it is looked at next.
@@ -187,9 +208,13 @@ impl Captcha {
     }
 
     /// Its client asked for the price; the answer itself may be known already.
-    pub const fn want_price(&mut self, is_solved: bool) {
+    pub fn want_price(&mut self, is_solved: bool) {
         self.wants_price = true;
         self.is_solved |= is_solved;
+        // Then there is more to look for.
+        if self.is_over() {
+            self.pushed = Pushed::Nothing;
+        }
     }
 
     /// A batch of `size` with it came back with another number of pieces.
@@ -239,8 +264,62 @@ impl Captcha {
         Learned::Nothing
     }
 
+    /// Whether it waits for nothing but a look that is under way.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.pushed, Pushed::Answer)
+    }
+
+    /// A push told its answer, and a look at it is under way.
+    pub fn leave_when_back(&mut self) {
+        self.pushed = Pushed::Answer;
+    }
+
+    /// Whether a push would be news.
+    #[must_use]
+    pub const fn waits_for_answer(&self) -> bool {
+        !self.is_solved
+    }
+
+    /// Whether there is something to look for: the sooner the better.
+    #[must_use]
+    pub const fn is_known_solved(&self) -> bool {
+        self.is_solved || matches!(self.pushed, Pushed::Text(..))
+    }
+
+    /// Takes what the upstream pushed: a plain text, or the code that it ended with. Where that is not the whole answer,
+    /// it is a reason to look.
+    pub fn learn_push(&mut self, text: Bytes, now: Timestamp) -> Learned {
+        if let Some(code) = Code::parse(&text) {
+            // A code that speaks of anything else than this captcha's end is no end: a look will tell.
+            let is_end = code.reaction() == Reaction::EndCaptcha;
+            return if is_end { self.learn(Look::Code(code)) } else { Learned::Nothing };
+        }
+        match self.kind.method.pushed() {
+            PushedAnswer::Take => self.learn(Look::Solved(Answer::Text(text).into())),
+            PushedAnswer::Look => {
+                self.pushed = Pushed::Text(text, now);
+                Learned::Nothing
+            }
+        }
+    }
+
+    /// Takes the pushed text for the answer, when looks have not brought the whole of it for a while.
+    pub fn learn_late(&mut self, now: Timestamp) -> Learned {
+        match &self.pushed {
+            Pushed::Text(text, at) if *at + PUSHED_WAITS <= now => {
+                let answer = Answer::Text(text.clone());
+                self.learn(Look::Solved(answer.into()))
+            }
+            _ => Learned::Nothing,
+        }
+    }
+
     /// Takes what a look showed.
     pub fn learn(&mut self, look: Look) -> Learned {
+        if self.is_over() {
+            return Learned::Nothing;
+        }
         if self.is_solved {
             return self.learn_price(look);
         }
@@ -263,6 +342,7 @@ impl Captcha {
             },
         };
         self.is_solved = true;
+        self.pushed = Pushed::Nothing;
         let is_complete = solution.answer.is_failed() || solution.price.is_some() || !self.wants_price;
         let solved = Effect::Solved(solution);
         if is_complete { Learned::Last(solved) } else { Learned::More(solved) }

@@ -4,8 +4,8 @@
 //! more id in a call that is made anyway.
 //!
 //! **Invariants.** A fence is looked at an interval after the reply to the look before it, like every captcha, and in one
-//! call at a time. It is used for [`GOOD_FOR`] after its upload, well before the upstream forgets it. One that is not in its
-//! place is not used again; when all of a call's are not, none is used for [`RESTS_FOR`]: the upstream does not tell
+//! call at a time. It is used for `GOOD_FOR` after its upload, well before the upstream forgets it. One that is not in its
+//! place is not used again; when all of a call's are not, none is used for `RESTS_FOR`: the upstream does not tell
 //! answers twice, or in another order than asked. No two of a call have the same answer. At most [`FENCES_MAX`] are kept.
 
 use std::collections::{BTreeSet, VecDeque};

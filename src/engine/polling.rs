@@ -22,14 +22,16 @@ mod calendar;
 mod gathering;
 mod look_call;
 mod placing;
+mod pushed;
 mod settling;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::captcha::{Captcha, LIFETIME};
+use super::captcha::{Captcha, LIFETIME, Learned};
 pub use super::captcha::{Effect, LookForm};
 pub use look_call::{LookCall, Looked};
+pub use pushed::Pushed;
 
 use calendar::Calendar;
 use gathering::Gathering;
@@ -47,6 +49,15 @@ const BATCH_SIZE_MIN: usize = 3;
 /// How long a look may take for another to be possible after an interval.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
 
+/// Where a captcha stands in line.
+#[derive(Clone, Copy, Debug, Default)]
+struct InLine {
+    /// From when on it may be looked at.
+    earliest: Timestamp,
+    /// None while a look at it is under way.
+    due: Option<Timestamp>,
+}
+
 /// The open captchas and their looks.
 #[derive(Debug)]
 pub struct Polling {
@@ -54,6 +65,8 @@ pub struct Polling {
     batch_size: usize,
     fences: Fences,
     open: HashMap<CaptchaId, Captcha>,
+    /// Where each stands in line.
+    places: HashMap<CaptchaId, InLine>,
     calendar: Calendar,
     times: Times,
     /// When a look last brought something.
@@ -71,6 +84,7 @@ impl Polling {
             batch_size,
             fences: Fences::default(),
             open: HashMap::new(),
+            places: HashMap::new(),
             calendar: Calendar::default(),
             times: Times::new(timing),
             last_success: None,
@@ -92,6 +106,9 @@ impl Polling {
         let first = uploaded_at + self.timing.earliest_look(kind.method);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
         self.place_first(id, earliest);
+        // The documented minimum is for whoever cannot know of an answer.
+        let possible = looked_at.map_or(uploaded_at, |looked_at| looked_at + self.timing.interval);
+        self.places.entry(id).or_default().earliest = possible;
     }
 
     /// The client asked with `get2`: from now on the captcha is looked at for its price too. One that `is_solved` and
@@ -105,13 +122,15 @@ impl Polling {
         now: Timestamp,
     ) {
         if is_solved && !self.open.contains_key(&id) && now < uploaded_at + LIFETIME {
-            self.open.insert(id, Captcha::new(method.into(), uploaded_at));
-            // One that is in a call as a fence is scheduled when that comes back.
+            let mut captcha = Captcha::new(method.into(), uploaded_at);
+            captcha.want_price(is_solved);
+            self.open.insert(id, captcha);
+            // One that is in a call as a fence is placed when that comes back.
             if !self.fences.withdraw(id) {
-                self.put(id, now + self.timing.interval);
+                let earliest = now + self.timing.interval;
+                self.place_again(id, earliest, earliest, 1);
             }
-        }
-        if let Some(captcha) = self.open.get_mut(&id) {
+        } else if let Some(captcha) = self.open.get_mut(&id) {
             captcha.want_price(is_solved);
         }
     }
@@ -159,12 +178,22 @@ impl Polling {
         let mut fences = free(&self.fences);
         let mut batch = Gathering::begin(self.batch_size, fences);
         while calls.len() < calls_max
-            && let Some(id) = self.calendar.next_due(now)
+            && let Some(id) = self.next_due(now)
         {
-            let Some(captcha) = self.open.get(&id) else { continue };
+            let Some(captcha) = self.open.get_mut(&id) else { continue };
+            match captcha.learn_late(now) {
+                Learned::Nothing => {}
+                // What follows is the look for its price.
+                Learned::More(effect) => over.push((id, effect)),
+                Learned::Last(effect) => {
+                    over.push((id, effect));
+                    self.close(id);
+                    continue;
+                }
+            }
             if now >= captcha.ends_at() {
                 over.push((id, captcha.end()));
-                self.open.remove(&id);
+                self.close(id);
                 continue;
             }
             let is_last = captcha.is_last_look(now);
@@ -191,11 +220,31 @@ impl Polling {
         (calls, over)
     }
 
+    /// The captcha that has been due for the longest.
+    fn next_due(&mut self, now: Timestamp) -> Option<CaptchaId> {
+        loop {
+            let (due, id) = self.calendar.next_due(now)?;
+            // It may have got another place in line since.
+            if self.places.get_mut(&id).and_then(|place| place.due.take_if(|at| *at == due)).is_some() {
+                return Some(id);
+            }
+        }
+    }
+
+    fn close(&mut self, id: CaptchaId) {
+        self.open.remove(&id);
+        self.places.remove(&id);
+    }
+
     /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
     /// end again and again: a last look that may not be made yet is not given up.
     pub fn postpone(&mut self, call: LookCall, at: Timestamp, now: Timestamp) {
         for (_, id) in call.captchas() {
             let Some(captcha) = self.open.get(&id) else { continue };
+            if captcha.is_over() {
+                self.close(id);
+                continue;
+            }
             let soon = now + self.again_after();
             let at = at.min(captcha.last_look_at()).max(soon).min(captcha.ends_at());
             self.put(id, at);

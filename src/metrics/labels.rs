@@ -189,3 +189,38 @@ impl Served {
         }
     }
 }
+
+/// What came of a push by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PushOutcome {
+    /// It told an answer.
+    Taken,
+    /// It told one before the reply to its upload had come.
+    Early,
+    /// It is no whole answer: its captcha was looked at.
+    Looked,
+    /// The answer was known, or the captcha's time was over.
+    Late,
+    /// Of a captcha that nobody here uploaded.
+    Unknown,
+    Malformed,
+    /// There were too many at once.
+    Dropped,
+}
+
+impl PushOutcome {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Taken, Self::Early, Self::Looked, Self::Late, Self::Unknown, Self::Malformed, Self::Dropped];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Early => "early",
+            Self::Looked => "looked",
+            Self::Late => "late",
+            Self::Unknown => "unknown",
+            Self::Malformed => "malformed",
+            Self::Dropped => "dropped",
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub use client_labels::{CLIENTS_MAX, OTHER, PAIRS_MAX};
 pub use clients::{Budget, ClientCounters, Standing};
 pub use itself::OpenConnection;
 pub use labels::{
-    CallOutcome, CaptchaOutcome, ClientCall, PollOutcome, ReloadOutcome, Served, UploadOutcome,
+    CallOutcome, CaptchaOutcome, ClientCall, PollOutcome, PushOutcome, ReloadOutcome, Served, UploadOutcome,
 };
 pub use numbers::{ClientNumbers, Numbers};
 pub use rows::ROWS;
@@ -57,6 +57,9 @@ impl Default for Metrics {
             catalogue.blocks_total.with_label_values(&[code.as_str()]).inc_by(0);
         }
         catalogue.blocks_total.with_label_values(&[OTHER]).inc_by(0);
+        for outcome in PushOutcome::ALL {
+            catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(0);
+        }
         for page in ["in.php", "res.php"] {
             catalogue.strangers_total.with_label_values(&[page]).inc_by(0);
         }

@@ -107,6 +107,10 @@ catalogue! {
     wait_until_timestamp_seconds: GaugeVec["reason"];
     /// Reports passed on to the upstream, by verdict and outcome.
     reports_total: IntCounterVec["client", "verdict", "outcome"];
+    /// Pushes by the upstream, by what came of them.
+    pushes_total: IntCounterVec["outcome"];
+    /// 1 while uploads ask the upstream to push their answers, 0 while it does not take our host or there is none.
+    pushes_registered: IntGauge[];
     /// Outcomes of captchas that were to be pushed to a client's receiver, by how that ended.
     pingbacks_total: IntCounterVec["client", "outcome"];
     /// Attempts to push an outcome to a client's receiver, by how they ended.

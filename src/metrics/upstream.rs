@@ -6,7 +6,7 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use super::labels::ClientCall;
-use super::{CallOutcome, Metrics, OTHER, gauge, numbers, seconds};
+use super::{CallOutcome, Metrics, OTHER, PushOutcome, gauge, numbers, seconds};
 use crate::clock::Timestamp;
 use crate::protocol::errors::{Code, ErrorCode};
 use crate::protocol::methods::Method;
@@ -32,6 +32,16 @@ impl Metrics {
         if let Some(bid) = minimum_bid_usd {
             numbers.upstream_minimum_bid_usd.with_label_values::<&str>(&[]).set(bid);
         }
+    }
+
+    /// So many pushes of the upstream ended like this.
+    pub fn pushed(&self, outcome: PushOutcome, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(count);
+    }
+
+    pub fn pushes_registered(&self, is_registered: bool) {
+        self.catalogue.pushes_registered.set(is_registered.into());
     }
 
     /// A method's captchas are expected to be solved within `time`, but for the rest beyond `part`.

@@ -17,6 +17,15 @@ pub enum Look {
     Alone,
 }
 
+/// What becomes of an answer that the upstream pushes: its plain text, as a plain poll tells it (protocol.md 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is the whole answer.
+    Take,
+    /// It is a reason to look: the answer in JSON is an object or an array, or carries extra fields, or nobody knows.
+    Look,
+}
+
 /// When an answer can be expected at the earliest (protocol.md 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstLook {
@@ -38,7 +47,7 @@ pub enum Payload {
 }
 
 macro_rules! method_table {
-    ($($name:ident = $label:literal, $wire:literal, $look:ident, $first:ident, $payload:ident;)*) => {
+    ($($name:ident = $label:literal, $wire:literal, $look:ident, $pushed:ident, $first:ident, $payload:ident;)*) => {
         /// A kind of captcha.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Method {
@@ -69,6 +78,12 @@ macro_rules! method_table {
                 match self { $(Self::$name => Look::$look,)* Self::Other => Look::Alone }
             }
 
+            /// What becomes of its answers when they are pushed.
+            #[must_use]
+            pub const fn pushed(self) -> Pushed {
+                match self { $(Self::$name => Pushed::$pushed,)* Self::Other => Pushed::Look }
+            }
+
             /// When its answers are looked for first.
             #[must_use]
             pub const fn first_look(self) -> FirstLook {
@@ -86,50 +101,50 @@ macro_rules! method_table {
 
 #[rustfmt::skip]
 method_table! {
-    // kind           label              method              looked at    first  payload
-    Image           = "image",           "post base64",      BatchFreely, Image, Image;
-    Text            = "text",            "textcaptcha",      Alone,       Image, Parameters;
-    Grid            = "grid",            "post base64",      Batch,       Image, Image;
-    Canvas          = "canvas",          "post base64",      Batch,       Image, Image;
-    Coordinates     = "coordinates",     "post base64",      Alone,       Image, Image;
-    Rotate          = "rotate",          "rotatecaptcha",    Alone,       Image, Image;
-    BoundingBox     = "bounding_box",    "bounding_box",     Alone,       Image, Parameters;
-    Audio           = "audio",           "audio",            BatchFreely, Token, Audio;
-    RecaptchaV2     = "recaptcha_v2",    "userrecaptcha",    Batch,       Token, Parameters;
-    RecaptchaCookies = "recaptcha_v2_cookies", "userrecaptcha", Alone,       Token, Parameters;
-    RecaptchaV3     = "recaptcha_v3",    "userrecaptcha",    Alone,       Token, Parameters;
-    Hcaptcha        = "hcaptcha",        "hcaptcha",         Alone,       Token, Parameters;
-    Turnstile       = "turnstile",       "turnstile",        Alone,       Token, Parameters;
-    Funcaptcha      = "funcaptcha",      "funcaptcha",       Alone,       Token, Parameters;
-    Keycaptcha      = "keycaptcha",      "keycaptcha",       Alone,       Token, Parameters;
-    Geetest         = "geetest",         "geetest",          Alone,       Token, Parameters;
-    GeetestV4       = "geetest_v4",      "geetest_v4",       Alone,       Token, Parameters;
-    Capy            = "capy",            "capy",             Alone,       Token, Parameters;
-    Lemin           = "lemin",           "lemin",            Alone,       Token, Parameters;
-    AmazonWaf       = "amazon_waf",      "amazon_waf",       Alone,       Token, Parameters;
-    Tencent         = "tencent",         "tencent",          Alone,       Token, Parameters;
-    Datadome        = "datadome",        "datadome",         Alone,       Token, Parameters;
-    Cybersiara      = "cybersiara",      "cybersiara",       Batch,       Token, Parameters;
-    MtCaptcha       = "mt_captcha",      "mt_captcha",       Batch,       Token, Parameters;
-    Cutcaptcha      = "cutcaptcha",      "cutcaptcha",       Batch,       Token, Parameters;
-    FriendlyCaptcha = "friendly_captcha", "friendly_captcha", Batch,       Token, Parameters;
-    AtbCaptcha      = "atb_captcha",     "atb_captcha",      Batch,       Token, Parameters;
-    Prosopo         = "prosopo",         "prosopo",          Batch,       Token, Parameters;
-    Captchafox      = "captchafox",      "captchafox",       Batch,       Token, Parameters;
-    Yandex          = "yandex",          "yandex",           Batch,       Token, Parameters;
-    Tiktok          = "tiktok",          "tiktok",           Alone,       Token, Parameters;
-    Vkimage         = "vkimage",         "vkimage",          Alone,       Image, Parameters;
-    Vkcaptcha       = "vkcaptcha",       "vkcaptcha",        Alone,       Token, Parameters;
-    Temuimage       = "temuimage",       "temuimage",        Alone,       Image, Parameters;
-    Altcha          = "altcha",          "altcha",           Alone,       Token, Parameters;
-    Binance         = "binance",         "binance",          Alone,       Token, Parameters;
-    Yidun           = "yidun",           "yidun",            Alone,       Token, Parameters;
-    Hunt            = "hunt",            "hunt",             Alone,       Token, Parameters;
-    Alibaba         = "alibaba",         "alibaba",          Alone,       Token, Parameters;
-    Tspd            = "tspd",            "tspd",             Alone,       Token, Parameters;
-    Basilisk        = "basilisk",        "basilisk",         Alone,       Token, Parameters;
-    DragAndDrop     = "drag_and_drop",   "drag_and_drop",    Alone,       Token, Parameters;
-    Imperva         = "imperva",         "imperva",          Alone,       Token, Parameters;
+    // kind           label              method              looked at    pushed  first  payload
+    Image           = "image",           "post base64",      BatchFreely, Take,   Image, Image;
+    Text            = "text",            "textcaptcha",      Alone,       Take,   Image, Parameters;
+    Grid            = "grid",            "post base64",      Batch,       Take,   Image, Image;
+    Canvas          = "canvas",          "post base64",      Batch,       Take,   Image, Image;
+    Coordinates     = "coordinates",     "post base64",      Alone,       Look,   Image, Image;
+    Rotate          = "rotate",          "rotatecaptcha",    Alone,       Take,   Image, Image;
+    BoundingBox     = "bounding_box",    "bounding_box",     Alone,       Take,   Image, Parameters;
+    Audio           = "audio",           "audio",            BatchFreely, Take,   Token, Audio;
+    RecaptchaV2     = "recaptcha_v2",    "userrecaptcha",    Batch,       Take,   Token, Parameters;
+    RecaptchaCookies = "recaptcha_v2_cookies", "userrecaptcha", Alone,       Look,   Token, Parameters;
+    RecaptchaV3     = "recaptcha_v3",    "userrecaptcha",    Alone,       Look,   Token, Parameters;
+    Hcaptcha        = "hcaptcha",        "hcaptcha",         Alone,       Look,   Token, Parameters;
+    Turnstile       = "turnstile",       "turnstile",        Alone,       Look,   Token, Parameters;
+    Funcaptcha      = "funcaptcha",      "funcaptcha",       Alone,       Take,   Token, Parameters;
+    Keycaptcha      = "keycaptcha",      "keycaptcha",       Alone,       Take,   Token, Parameters;
+    Geetest         = "geetest",         "geetest",          Alone,       Look,   Token, Parameters;
+    GeetestV4       = "geetest_v4",      "geetest_v4",       Alone,       Look,   Token, Parameters;
+    Capy            = "capy",            "capy",             Alone,       Look,   Token, Parameters;
+    Lemin           = "lemin",           "lemin",            Alone,       Look,   Token, Parameters;
+    AmazonWaf       = "amazon_waf",      "amazon_waf",       Alone,       Look,   Token, Parameters;
+    Tencent         = "tencent",         "tencent",          Alone,       Look,   Token, Parameters;
+    Datadome        = "datadome",        "datadome",         Alone,       Take,   Token, Parameters;
+    Cybersiara      = "cybersiara",      "cybersiara",       Batch,       Take,   Token, Parameters;
+    MtCaptcha       = "mt_captcha",      "mt_captcha",       Batch,       Take,   Token, Parameters;
+    Cutcaptcha      = "cutcaptcha",      "cutcaptcha",       Batch,       Take,   Token, Parameters;
+    FriendlyCaptcha = "friendly_captcha", "friendly_captcha", Batch,       Take,   Token, Parameters;
+    AtbCaptcha      = "atb_captcha",     "atb_captcha",      Batch,       Take,   Token, Parameters;
+    Prosopo         = "prosopo",         "prosopo",          Batch,       Take,   Token, Parameters;
+    Captchafox      = "captchafox",      "captchafox",       Batch,       Take,   Token, Parameters;
+    Yandex          = "yandex",          "yandex",           Batch,       Take,   Token, Parameters;
+    Tiktok          = "tiktok",          "tiktok",           Alone,       Look,   Token, Parameters;
+    Vkimage         = "vkimage",         "vkimage",          Alone,       Look,   Image, Parameters;
+    Vkcaptcha       = "vkcaptcha",       "vkcaptcha",        Alone,       Look,   Token, Parameters;
+    Temuimage       = "temuimage",       "temuimage",        Alone,       Look,   Image, Parameters;
+    Altcha          = "altcha",          "altcha",           Alone,       Look,   Token, Parameters;
+    Binance         = "binance",         "binance",          Alone,       Look,   Token, Parameters;
+    Yidun           = "yidun",           "yidun",            Alone,       Look,   Token, Parameters;
+    Hunt            = "hunt",            "hunt",             Alone,       Look,   Token, Parameters;
+    Alibaba         = "alibaba",         "alibaba",          Alone,       Look,   Token, Parameters;
+    Tspd            = "tspd",            "tspd",             Alone,       Look,   Token, Parameters;
+    Basilisk        = "basilisk",        "basilisk",         Alone,       Look,   Token, Parameters;
+    DragAndDrop     = "drag_and_drop",   "drag_and_drop",    Alone,       Look,   Token, Parameters;
+    Imperva         = "imperva",         "imperva",          Alone,       Look,   Token, Parameters;
 }
 
 impl Method {

@@ -8,10 +8,11 @@
 use std::fmt;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::form::{Field, Form};
-use super::ids::CaptchaId;
+use super::ids::{CaptchaId, UpstreamKey, hex};
 use super::submit::urlencoded;
 
 /// Longest URL or host, bytes.
@@ -154,6 +155,56 @@ fn parse(text: &[u8]) -> Result<Url, WrongAddress> {
     }
 }
 
+/// What a push to us has to know: the last part of the path, derived from the account's key, so that it is the same after
+/// a restart and on every replica. It prints itself as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushSecret(String);
+
+impl PushSecret {
+    #[must_use]
+    pub fn of(key: &UpstreamKey) -> Self {
+        let digest = Sha256::new().chain_update("capgate pingback path ").chain_update(key.expose());
+        Self(hex(&digest.finalize()[..16]))
+    }
+
+    /// Whether the path of a call ends in it. Digests are compared, so that its duration tells nothing.
+    #[must_use]
+    pub fn ends(&self, path: &str) -> bool {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        Sha256::digest(last) == Sha256::digest(&self.0)
+    }
+
+    /// The URL of ours that the upstream is told: `base`, the setting, and the secret.
+    #[must_use]
+    pub fn url(&self, base: &str) -> PushUrl {
+        PushUrl(format!("{}/{}", base.trim_end_matches('/'), self.0))
+    }
+}
+
+impl fmt::Debug for PushSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where the upstream pushes to. It prints itself as `***`, for it ends in a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushUrl(String);
+
+impl PushUrl {
+    /// The URL itself, for the one place that writes it onto the wire.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PushUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// What is pushed: a captcha's id, and its answer or the code that it ended with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
@@ -262,6 +313,21 @@ mod tests {
         assert!(target.is_tls());
         let target = Target::parse(b"127.0.0.1:8080/test.php").unwrap();
         assert_eq!((target.as_str(), target.is_tls()), ("http://127.0.0.1:8080/test.php", false));
+    }
+
+    #[test]
+    fn the_secret_in_our_path_is_the_same_for_one_key_and_is_never_printed() {
+        let secret = PushSecret::of(&UpstreamKey::new("fake-upstream-key-00000000000001"));
+        let url = secret.url("https://gw.example/prefix/");
+        let path = url.expose().strip_prefix("https://gw.example").unwrap();
+        assert!(path.starts_with("/prefix/") && path.len() == 8 + 32, "{path}");
+        assert!(secret.ends(path) && secret.ends(&path[7..]));
+        for other in ["", "/", "/prefix", &path[..path.len() - 1], &format!("{path}/"), &path.to_uppercase()]
+        {
+            assert!(!secret.ends(other), "{other}");
+        }
+        assert_ne!(secret, PushSecret::of(&UpstreamKey::new("fake-upstream-key-00000000000002")));
+        assert_eq!(format!("{secret:?} {url:?}"), "*** ***");
     }
 
     fn push(query: &str, body: &str) -> Option<(u64, String)> {

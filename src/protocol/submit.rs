@@ -14,7 +14,7 @@ use super::ids::UpstreamKey;
 use super::methods::{Method, Payload};
 use super::page::Page;
 use super::parameters::{Fate, fate_on_submit};
-use super::pingback::Target;
+use super::pingback::{PushUrl, Target};
 use super::repeat::IdempotencyKey;
 
 /// Fewest bytes of an image (2016).
@@ -56,6 +56,8 @@ pub struct Upload {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Where its client wants the outcome pushed to.
     pub pingback: Option<Target>,
+    /// Where the upstream is to push it to.
+    push_to: Option<PushUrl>,
     /// What goes upstream, the key not included.
     form: Form,
 }
@@ -90,13 +92,26 @@ impl Upload {
         form.map_fields(cleaned);
         let priority = priority.map_or(0, |number| number.min(PRIORITY_MAX));
         let page = Page::of(&form);
-        Ok(Self { method, page, priority, idempotency_key: None, pingback, form })
+        Ok(Self { method, page, priority, idempotency_key: None, pingback, push_to: None, form })
     }
 
     /// As its client calls it.
     #[must_use]
     pub fn named(self, idempotency_key: Option<IdempotencyKey>) -> Self {
         Self { idempotency_key, ..self }
+    }
+
+    /// The same upload, whose answer the upstream is to push.
+    #[must_use]
+    pub fn pushed_to(&self, url: PushUrl) -> Self {
+        Self { push_to: Some(url), ..self.clone() }
+    }
+
+    /// The parameter that asks the upstream to push the answer.
+    #[must_use]
+    pub fn push_field(&self) -> Option<Field> {
+        let url = self.push_to.as_ref()?.expose().to_owned();
+        Some(Field::text("pingback", url))
     }
 
     /// Bytes that the upload's values hold.
@@ -116,7 +131,8 @@ impl Upload {
     #[must_use]
     pub fn encode(&self, key: &UpstreamKey, boundary: &str) -> (String, Bytes) {
         let key = Field::text("key", Bytes::copy_from_slice(key.expose().as_bytes()));
-        let fields = || std::iter::once(&key).chain(self.fields());
+        let push = self.push_field();
+        let fields = || std::iter::once(&key).chain(self.fields()).chain(&push);
         let size = self.size_bytes();
         if fields().any(|field| field.file.is_some()) {
             (format!("multipart/form-data; boundary={boundary}"), multipart(fields(), boundary, size))

@@ -12,6 +12,7 @@
 //! | `guard` | who may do what on the admin listener |
 //! | `status` | the status page, and the same as JSON |
 //! | `standings` | what each client may do and spend, for the metrics |
+//! | `push` | what the upstream pushes to us |
 //! | `peer` | whether a client is still there |
 //! | `respond` | the one place where our errors become a wire reply |
 
@@ -24,6 +25,7 @@ mod in_php;
 pub mod limits;
 mod load_php;
 mod peer;
+mod push;
 mod res_php;
 mod respond;
 pub mod routes;

@@ -72,10 +72,12 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
                 Err(failure) => respond.no_answer(failure),
             },
         },
-        Ok(ResCall::Stats { date }) => match driver.account.ask(Question::Stats(date)).await {
-            Ok(page) => respond.page(&page, "text/xml; charset=UTF-8"),
-            Err(failure) => respond.no_answer(failure),
-        },
+        Ok(ResCall::Stats { date }) => {
+            match driver.account.ask_for(&client.name, Question::Stats(date)).await {
+                Ok(page) => respond.page(&page, "text/xml; charset=UTF-8"),
+                Err(failure) => respond.no_answer(failure),
+            }
+        }
         Ok(ResCall::ListPingbacks) => respond.list(&driver.pingbacks.list(&client.name)),
         Ok(ResCall::AddPingback { host }) => {
             let from = call.peer_addr().map(|peer| peer.ip());

@@ -7,7 +7,7 @@ use actix_web::dev::Extensions;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use super::connections::Connections;
-use super::{Server, actions, admin, in_php, load_php, res_php, status};
+use super::{Server, actions, admin, in_php, load_php, push, res_php, status};
 
 /// The paths of the client listeners. Clients use GET and POST for the same call; nothing else buys a captcha.
 pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
@@ -29,7 +29,9 @@ pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> 
                     .route(web::get().to(load_php::answer))
                     .route(web::post().to(load_php::answer)),
             )
-            .default_service(web::route().to(admin::nothing_here));
+            .route("/2captcha.txt", web::get().to(push::token))
+            .route("/rucaptcha.txt", web::get().to(push::token))
+            .default_service(web::route().to(push::or_nothing));
     }
 }
 

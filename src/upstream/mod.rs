@@ -34,6 +34,10 @@ pub enum Call {
         date: String,
     },
     Load,
+    /// Answers may be pushed to this host.
+    AddPingback {
+        host: String,
+    },
 }
 
 /// What kind of call: the label `call` in metrics and logs.
@@ -46,6 +50,7 @@ pub enum CallKind {
     Balance,
     Stats,
     Load,
+    AddPingback,
 }
 
 impl CallKind {
@@ -57,6 +62,7 @@ impl CallKind {
         Self::Balance,
         Self::Stats,
         Self::Load,
+        Self::AddPingback,
     ];
 
     #[must_use]
@@ -69,6 +75,7 @@ impl CallKind {
             Self::Balance => "balance",
             Self::Stats => "stats",
             Self::Load => "load",
+            Self::AddPingback => "add_pingback",
         }
     }
 }
@@ -84,6 +91,7 @@ impl Call {
             Self::Balance => CallKind::Balance,
             Self::Stats { .. } => CallKind::Stats,
             Self::Load => CallKind::Load,
+            Self::AddPingback { .. } => CallKind::AddPingback,
         }
     }
 
@@ -121,6 +129,10 @@ impl Call {
             Self::Stats { date } => {
                 add("action", "getstats".into());
                 add("date", date.clone());
+            }
+            Self::AddPingback { host } => {
+                add("action", "add_pingback".into());
+                add("addr", host.clone());
             }
         }
         urlencoded(fields.iter(), 128)
@@ -174,5 +186,7 @@ mod tests {
             "key=k&action=getstats&date=2013-11-27"
         );
         assert_eq!(query(&Call::Load), "");
+        let host = "gw.example".into();
+        assert_eq!(query(&Call::AddPingback { host }), "key=k&action=add_pingback&addr=gw.example");
     }
 }

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import pathlib
 import re
+import tomllib
 import urllib.parse
 
 from checks import DEPLOY, Tools, check, only
@@ -32,6 +33,7 @@ def the_settings_in_the_manifests_have_no_fault(tools: Tools):
         folder, text = unpacked(tools, overlay, prefix)
         (folder / "capgate.toml").write_text(text)
         assert "***" in tools.output(tools.binary, "check-config", "--config", folder / "capgate.toml")
+        assert "metrics" in tomllib.loads(text)["admin"]["open"], "Prometheus could not scrape it"
 
 
 @check
@@ -39,6 +41,8 @@ def the_settings_for_compose_have_no_fault(tools: Tools):
     folder = tools.folder("compose")
     (folder / "account.key").write_text("put-the-key-of-the-account-here-")
     settings = (DEPLOY / "compose" / "capgate.example.toml").read_text()
+    for text in (settings, (DEPLOY / "container.toml").read_text()):
+        assert "metrics" in tomllib.loads(text)["admin"]["open"], "Prometheus could not scrape it"
     (folder / "capgate.toml").write_text(settings.replace("/run/secrets", str(folder)))
     tools.output(tools.binary, "check-config", "--config", folder / "capgate.toml")
 

@@ -47,7 +47,8 @@ const LIVED_WITH: &[(&str, &str, &str, &[&str], &str)] = &[(
     "h2",
     "0.3",
     &["actix-http", "awc"],
-    "awc always pulls it in; towards the upstream HTTP/2 is never spoken, for our connections are made without ALPN",
+    "awc always pulls it in, and switches it on in the web server with it: the https listener speaks HTTP/2 to clients that \
+     offer it; towards the upstream it is never spoken, for our connections are made without ALPN",
 )];
 
 fn tree() -> Value {

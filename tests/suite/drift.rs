@@ -9,7 +9,7 @@ use capgate::config::Prices;
 use capgate::engine::policy::Rule;
 use capgate::metrics;
 use capgate::protocol::errors::{ErrorCode, Reaction};
-use capgate::protocol::methods::{FirstLook, Look, Method};
+use capgate::protocol::methods::{FirstLook, Look, Method, Pushed};
 use capgate::protocol::parameters::{RES_PARAMETERS, SUBMIT_PARAMETERS};
 use capgate::server::status::State;
 
@@ -116,7 +116,8 @@ fn the_operators_form_of_the_rules_holds_the_same_rules() {
 #[test]
 fn the_methods_are_those_of_the_method_table() {
     let mut table = String::from(
-        "| label | `method=` | looked at | first look | `[prices]` |\n| --- | --- | --- | --- | --- |\n",
+        "| label | `method=` | looked at | when pushed | first look | `[prices]` |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
     );
     let prices = Prices::default();
     for method in Method::ALL {
@@ -128,12 +129,16 @@ fn the_methods_are_those_of_the_method_table() {
             Look::Batch | Look::BatchFreely => "with others, in one `ids` call",
             Look::Alone => "alone, in JSON",
         };
+        let pushed = match method.pushed() {
+            Pushed::Take => "taken",
+            Pushed::Look => "looked at",
+        };
         let first = match method.first_look() {
             FirstLook::Image => "`polling.first_look`",
             FirstLook::Token => "`polling.first_look_token`",
         };
         let price = prices.of_1000(*method);
-        writeln!(table, "| {} | {wire} | {look} | {first} | {price} |", method.label()).unwrap();
+        writeln!(table, "| {} | {wire} | {look} | {pushed} | {first} | {price} |", method.label()).unwrap();
     }
     check("methods", &table);
 }

@@ -51,12 +51,13 @@ impl Calendar {
         self.undecided.entry(at).or_default().push_back(captcha);
     }
 
-    /// A captcha that is to get its call by now.
-    pub fn next_undecided(&mut self, now: Timestamp) -> Option<Undecided> {
+    /// A captcha that is to get its call by now, and the moment at which it was.
+    pub fn next_undecided(&mut self, now: Timestamp) -> Option<(Timestamp, Undecided)> {
         loop {
             let mut first = self.undecided.first_entry().filter(|first| *first.key() <= now)?;
+            let at = *first.key();
             if let Some(captcha) = first.get_mut().pop_front() {
-                return Some(captcha);
+                return Some((at, captcha));
             }
             first.remove();
         }
@@ -69,12 +70,13 @@ impl Calendar {
         due.shared = due.shared.saturating_add(is_shared.into());
     }
 
-    /// The captcha that has been due for the longest.
-    pub fn next_due(&mut self, now: Timestamp) -> Option<CaptchaId> {
+    /// The captcha that has been due for the longest, and since when.
+    pub fn next_due(&mut self, now: Timestamp) -> Option<(Timestamp, CaptchaId)> {
         loop {
             let mut first = self.due.first_entry().filter(|first| *first.key() <= now)?;
+            let at = *first.key();
             if let Some(id) = first.get_mut().ids.pop_front() {
-                return Some(id);
+                return Some((at, id));
             }
             first.remove();
         }
@@ -130,7 +132,7 @@ mod tests {
         }
         assert_eq!((calendar.next_at(), calendar.next_due(Timestamp(99))), (Timestamp(100), None));
         let due: Vec<_> = std::iter::from_fn(|| calendar.next_due(Timestamp(300))).collect();
-        assert_eq!(due, [2, 1, 3].map(CaptchaId));
+        assert_eq!(due, [(100, 2), (300, 1), (300, 3)].map(|(at, id)| (Timestamp(at), CaptchaId(id))));
         assert_eq!(calendar.next_at(), Timestamp::NEVER);
     }
 
@@ -142,7 +144,7 @@ mod tests {
         calendar.put(CaptchaId(2), Timestamp(100), true);
         calendar.decide_later(captcha, at);
         assert_eq!((calendar.next_at(), calendar.next_undecided(Timestamp(49))), (at, None));
-        assert_eq!(calendar.next_undecided(at), Some(captcha));
+        assert_eq!(calendar.next_undecided(at), Some((at, captcha)));
         assert_eq!((calendar.next_undecided(at), calendar.next_at()), (None, Timestamp(100)));
     }
 

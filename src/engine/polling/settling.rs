@@ -50,7 +50,10 @@ impl Polling {
             if let Some(captcha) = self.open.get_mut(&id).filter(|_| call.is_last) {
                 captcha.last_look_made();
             }
-            self.place_again(id, earliest, earliest.max(now + gap), together);
+            match self.open.get(&id) {
+                Some(captcha) if captcha.is_over() => self.close(id),
+                _ => self.place_again(id, earliest, earliest.max(now + gap), together),
+            }
         }
         if !call.fences.is_empty() && out_of_place.len() == call.fences.len() {
             self.fences.rest(now);
@@ -117,7 +120,8 @@ impl Polling {
             captcha.was_unsolved(call.at);
         }
         let (kind, uploaded_at) = (captcha.kind(), captcha.uploaded_at());
-        let unsolved_at = (!captcha.is_solved()).then_some(captcha.unsolved_at());
+        // What was pushed has taught it already.
+        let unsolved_at = (!captcha.is_known_solved()).then_some(captcha.unsolved_at());
         let text = match &look {
             Look::Solved(Solution { answer: Answer::Text(text), .. }) => Some(text.clone()),
             _ => None,
@@ -154,7 +158,7 @@ impl Polling {
             Learned::Nothing => None,
             Learned::More(effect) => Some((id, effect)),
             Learned::Last(effect) => {
-                self.open.remove(&id);
+                self.close(id);
                 Some((id, effect))
             }
         }

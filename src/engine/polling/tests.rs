@@ -1,20 +1,22 @@
 use bytes::Bytes;
 
+use super::placing::{grid, next_step};
 use super::*;
 use crate::engine::captcha::STRANGE_CODES_MAX;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, ErrorCode};
 use crate::protocol::reply::{Batch, Look};
 
-const START: Timestamp = Timestamp(1_000_000_000);
+/// A moment of the grid, which has a step of 875 ms here.
+const START: Timestamp = Timestamp(875 * 1_000_000);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// So many seconds after the start.
+/// The first moment of the grid that is so many seconds after the start.
 fn at(count: u64) -> Timestamp {
-    START + seconds(count)
+    next_step(START + seconds(count), grid(seconds(5)))
 }
 
 fn polling() -> Polling {
@@ -94,7 +96,7 @@ fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, replied);
     assert_eq!(calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)), []);
-    assert_eq!(polling.next_at(), replied + seconds(5));
+    assert_eq!(polling.next_at(), replied + Duration::from_millis(5_425), "the next moment of the grid");
     assert_eq!(calls(&mut polling, replied + seconds(6)).len(), 1);
 }
 
@@ -230,22 +232,23 @@ fn a_strange_code_ends_a_captcha_only_when_it_comes_for_a_minute() {
 
 #[test]
 fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
+    let exactly = |count| START + seconds(count);
     let mut polling = opened(1);
     let call = calls(&mut polling, at(5)).remove(0);
     let looked = not_ready(&call);
     polling.settle(call, looked, seconds(3_600), at(800));
-    assert_eq!(polling.next_at(), at(890));
-    let call = calls(&mut polling, at(890)).remove(0);
+    assert_eq!(polling.next_at(), exactly(890));
+    let call = calls(&mut polling, exactly(890)).remove(0);
     assert!(call.is_last);
     let looked = not_ready(&call);
-    settle(&mut polling, &call, looked, at(890));
-    assert_eq!(polling.next_at(), at(895), "the time that is left is used");
-    let call = calls(&mut polling, at(895)).remove(0);
+    settle(&mut polling, &call, looked, exactly(890));
+    assert_eq!(polling.next_at(), exactly(895), "the time that is left is used");
+    let call = calls(&mut polling, exactly(895)).remove(0);
     assert!(!call.is_last, "only one is kept");
     let looked = not_ready(&call);
-    settle(&mut polling, &call, looked, at(895));
-    assert_eq!(polling.next_at(), at(900));
-    let (planned, over) = polling.plan(10, false, at(900));
+    settle(&mut polling, &call, looked, exactly(895));
+    assert_eq!(polling.next_at(), exactly(900));
+    let (planned, over) = polling.plan(10, false, exactly(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));
     assert_eq!((polling.open_count(), polling.next_at()), (0, Timestamp::NEVER));
 }
@@ -377,3 +380,4 @@ fn a_short_outage_takes_no_batch_apart() {
 }
 
 mod doubtful;
+mod pushed;

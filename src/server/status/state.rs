@@ -84,7 +84,7 @@ macro_rules! states {
 #[rustfmt::skip]
 states! {
     Draining   = "draining",    Waiting, "Stopping",        "The gateway was told to stop: it takes no new connections, and calls under way may end.", "Nothing.";
-    KeyRefused = "key_refused", Bad,     "Key refused",     "The service refuses the account's key or this address. Nothing is sent; uploads are told that there is no slot.", "Put the right key into the settings and reload, or allow this address at the service and POST /clear-latches.";
+    KeyRefused = "key_refused", Bad,     "Key refused",     "The service refuses the account's key or this address. Nothing is sent; uploads are told that there is no slot.", "Put the right key into the settings and reload, or allow this address at the service and, with the operators' token, POST /clear-latches.";
     StoreDown  = "store_down",  Bad,     "Store down",      "The store does not take changes. Nothing is bought that cannot be remembered; answers that were paid for are still fetched.", "Make room on the disk, or mend the store. It is tried every second.";
     Blocked    = "blocked",     Bad,     "Blocked",         "The service has locked the account or this address out. Not one call is sent until it is over; then one probe.", "Wait. If it comes again, somebody else uses the key.";
     NoMoney    = "no_money",    Bad,     "No money",        "The account has no money. Uploads are refused at once; answers are still fetched.", "Pay in. One probe a minute finds out.";

@@ -41,19 +41,23 @@ fn fifty_who_ask_for_statistics_at_once_cost_one_call_a_day() {
 }
 
 #[test]
-fn statistics_of_sixty_days_an_hour_are_asked_of_the_upstream_and_of_no_more() {
-    let gateway = TestGateway::start();
-    let ask = |day: u32| {
+fn a_client_that_asks_for_all_the_statistics_of_the_hour_leaves_another_its_share() {
+    let gateway = TestGateway::builder().clients(2).start();
+    let ask = |client, day: u32| {
         let date = format!("20{:02}-{:02}-{:02}", day / 360, day / 30 % 12 + 1, day % 30 % 28 + 1);
-        gateway.res(&format!("action=getstats&date={date}&json=1"))
+        gateway.res_as(client, &format!("action=getstats&date={date}&json=1"))
     };
-    for day in 0..60 {
-        assert!(ask(day * 31).text().contains('<'), "day {day}: {}", ask(day * 31).text());
+    // Half of the sixty; the next gets half of what is left.
+    for (client, days, one_over) in [(1, 0..30, 2_001), (2, 30..45, 2_002)] {
+        for day in days.clone() {
+            let told = ask(client, day * 31);
+            assert!(told.text().contains('<'), "client {client}, day {day}: {}", told.text());
+        }
+        let refused = ask(client, one_over);
+        assert!(refused.text().contains("within an hour"), "{}", refused.text());
+        assert_eq!(gateway.simulator().state().counts.r, u64::from(days.end));
     }
-    let refused = ask(2_000);
-    assert!(refused.text().contains("within an hour"), "{}", refused.text());
-    assert!(ask(31).text().contains('<'), "what was asked for before is remembered");
-    assert_eq!(gateway.simulator().state().counts.r, 60);
+    assert!(ask(2, 31).text().contains('<'), "what was asked for before is remembered, whoever asked");
 }
 
 #[test]

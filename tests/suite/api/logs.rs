@@ -4,7 +4,7 @@ use capgate::simulator::DEFAULT_KEY;
 
 use serde_json::Value;
 
-use crate::support::{Setup, client_key, post_bytes, send, urlencoded};
+use crate::support::{Setup, client_key, post_bytes, send, urlencoded, wait_until};
 
 const PASSWORD: &str = "proxy-password-of-somebody";
 const COOKIE: &str = "cookie-of-somebody";
@@ -113,4 +113,17 @@ fn a_flood_leaves_few_lines_and_the_number_of_those_left_out() {
     let left_out: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
     assert_eq!(told as u64 + left_out, CALLS as u64, "each is told or counted:\n{logged}");
     assert!(left_out > 0 && logged.contains("upload refused: "), "{logged}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_call_and_what_it_misses_is_counted() {
+    let program =
+        Setup::new().unread_log().set("LOG__LEVEL", "trace").set("LOG__LINES_PER_SECOND", "1000000").start();
+    let missed = || program.metric("capgate_log_lines_left_out_total", "reason=\"no_place\"");
+    // Each call leaves dozens of lines; a pipe and the lines that may wait hold some thousands.
+    wait_until("more was logged than can wait", || {
+        (0..50).for_each(|_| assert_eq!(program.upload_as(9, "x").text(), "ERROR_KEY_DOES_NOT_EXIST"));
+        missed() > 0.0
+    });
+    program.upload_as(1, "still+served").id();
 }

@@ -29,7 +29,8 @@ fn the_json_tells_what_happened_and_the_page_says_the_same() {
     gateway.res("action=getbalance");
     let told = status(&gateway);
     let first = json!({
-        "name": "client-1", "open": 0, "waiting": 0, "accepted": 1, "refused": 0, "solved": 1, "unsolved": 0
+        "name": "client-1", "open": 0, "waiting": 0, "accepted": 1, "refused": 0, "solved": 1, "unsolved": 0,
+        "stopped": false, "budgets": [],
     });
     assert_eq!((&told["clients"][0], told["clients"].as_array().map(Vec::len)), (&first, Some(2)));
     assert_eq!((&told["recent"]["accepted"], &told["recent"]["solved"]), (&json!(1), &json!(1)));

@@ -95,6 +95,29 @@ fn an_upload_that_nobody_receives_in_time_is_told_that_there_is_no_slot() {
 }
 
 #[test]
+fn an_upload_on_a_connection_whose_tls_handshake_is_never_answered_is_known_not_to_be_sent() {
+    // The kernel takes connections; nobody ever says a word on them.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}", silent.local_addr().expect("it listens"));
+    let gateway = TestGateway::builder()
+        .upstream(&url)
+        .settings(|config| {
+            config.upstream.timeout = Duration::from_secs(1);
+            config.uploads.hold = Duration::from_millis(100);
+        })
+        .start();
+    let reply = gateway.upload(&[("textcaptcha", "two and two")]);
+    assert_eq!((reply.status, reply.text()), (200, "ERROR_NO_SLOT_AVAILABLE"));
+    let calls = |outcome: &str| {
+        gateway.metric("capgate_upstream_calls_total", &format!("call=\"submit\",outcome=\"{outcome}\""))
+    };
+    assert!(calls("not_sent") >= 1.0, "the connection's time is over before the call's");
+    assert!(calls("lost") < 1.0);
+    assert!(gateway.metric("capgate_uploads_total", "outcome=\"unknown\"") < 1.0);
+    drop(silent);
+}
+
+#[test]
 fn a_connection_that_the_upstream_has_closed_meanwhile_costs_no_upload() {
     let ids = AtomicUsize::new(1);
     let upstream = Recorder::start(move |call| match call.path() {

@@ -34,6 +34,8 @@ use crate::support::{PausedGateway, paused};
 const WAY: Duration = Duration::from_millis(50);
 /// One way between a client and the gateway.
 const WAY_INSIDE: Duration = Duration::from_millis(1);
+/// How often the documentation advises to ask.
+const ADVISED: Duration = Duration::from_secs(5);
 /// How long a client that was told no slot waits before it uploads again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -51,11 +53,13 @@ pub fn measure(traffic: &Traffic, route: Route) -> Figures {
     paused(async {
         let scenario = Scenario { seed: traffic.seed, slots: 100_000, ..Scenario::default() };
         let settings = |config: &mut capgate::config::Config| {
-            if let Route::Through { hold: Some(hold) } = route {
-                config.polling.hold = hold;
-            }
+            let Route::Through { hold, is_pushed } = route else { return };
+            config.polling.hold = hold.unwrap_or(config.polling.hold);
+            config.upstream.pingback_url = is_pushed.then(|| "http://gateway.example:8080".to_owned());
         };
         let gateway = Arc::new(PausedGateway::start(scenario, WAY, traffic.clients, settings).await);
+        // Time for the gateway's host to be registered for pushes.
+        gateway.clock.sleep(Duration::from_secs(5)).await;
         let (began, delays) = (gateway.clock.now(), Arc::new(Mutex::new(Vec::new())));
         let mut visits = tokio::task::JoinSet::new();
         for arrival in traffic.arrivals() {
@@ -93,9 +97,10 @@ impl Visit {
             }
             clock.sleep(AGAIN_AFTER).await;
         };
-        let pause = match self.polls {
-            Polls::Every(pause) => pause,
-            Polls::Waits => Duration::ZERO,
+        let pause = match (self.polls, self.route) {
+            (Polls::Every(pause), _) => pause,
+            (Polls::Waits, Route::Direct) => ADVISED,
+            (Polls::Waits, Route::Through { .. }) => Duration::ZERO,
         };
         while !self.poll(id).await {
             clock.sleep(pause).await;

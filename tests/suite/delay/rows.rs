@@ -13,6 +13,9 @@ pub enum Row {
     Through(u64),
     /// Through the gateway, whose hold is a minute: for libraries that have no time-out of their own.
     Patient(u64),
+    /// The same, and the upstream pushes its answers.
+    Pushed(u64),
+    PushedPatient(u64),
     /// Five captchas a second of a thousand clients: some ask every 10 s, some every 5 s, some ask the gateway to wait.
     MixDirect,
     MixThrough,
@@ -27,6 +30,10 @@ impl Row {
             Self::Direct(pause) => format!("direct, asks every {pause} s"),
             Self::Through(pause) => format!("capgate, asks every {pause} s"),
             Self::Patient(pause) => format!("capgate with hold 1m, asks every {pause} s"),
+            Self::Pushed(pause) => format!("capgate with pingback, asks every {pause} s"),
+            Self::PushedPatient(pause) => {
+                format!("capgate with pingback and hold 1m, asks every {pause} s")
+            }
             Self::MixDirect => "1,000 clients, direct".to_owned(),
             Self::MixThrough => "1,000 clients, capgate".to_owned(),
             Self::RareDirect(pause) => format!("one captcha a minute, direct, asks every {pause} s"),
@@ -52,13 +59,14 @@ impl Row {
             polls: [every(10), every(5), vec![Polls::Waits]].concat(),
             ..steady(5)
         };
-        let own = Route::Through { hold: None };
+        let through = |hold, is_pushed| Route::Through { hold, is_pushed };
+        let (own, patient) = (through(None, false), Some(Duration::from_mins(1)));
         match self {
             Self::Direct(pause) => measure(&steady(pause), Route::Direct),
             Self::Through(pause) => measure(&steady(pause), own),
-            Self::Patient(pause) => {
-                measure(&steady(pause), Route::Through { hold: Some(Duration::from_mins(1)) })
-            }
+            Self::Patient(pause) => measure(&steady(pause), through(patient, false)),
+            Self::Pushed(pause) => measure(&steady(pause), through(None, true)),
+            Self::PushedPatient(pause) => measure(&steady(pause), through(patient, true)),
             Self::MixDirect => measure(&mix(), Route::Direct),
             Self::MixThrough => measure(&mix(), own),
             Self::RareDirect(pause) => measure(&rare(pause), Route::Direct),

@@ -10,8 +10,8 @@ use capgate::simulator::random::Random;
 pub enum Route {
     /// They call the upstream themselves.
     Direct,
-    /// Through the gateway, with its own hold or another.
-    Through { hold: Option<Duration> },
+    /// Through the gateway, with its own hold or another; the upstream may push its answers.
+    Through { hold: Option<Duration>, is_pushed: bool },
 }
 
 /// How a client asks for its answer.

@@ -7,7 +7,6 @@
 //! ```sh
 //! FUZZ_SECONDS=600 cargo test --test suite fuzz::reply -- --nocapture
 //! ```
-//! `fuzz/run` runs the same targets under libFuzzer, which follows coverage.
 
 mod mutation;
 mod targets;

@@ -142,7 +142,8 @@ impl Crowd {
         world.step();
         let number = u64::try_from(world.uploads.len()).unwrap_or(u64::MAX);
         world.uploads.insert(number, (client, Fate::CertainlyNot));
-        world.turns.begin(client, number);
+        let now = world.clock.now();
+        world.turns.begin(client, number, now);
         world.tally.count("uploads tried");
         world.note(format_args!("upload {number}: begun by client {client}"));
         (number, uploads::form(number, random))

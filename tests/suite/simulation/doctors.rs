@@ -27,6 +27,10 @@ pub enum Doctor {
     DeniesLostUploads,
     /// The store says that a change is kept before it is.
     KeepsLater,
+    /// The store does not note an upload before it is sent, and says that it did.
+    NotesNothing,
+    /// The store forgets everything when the process ends.
+    ForgetsAll,
     /// The store forgets accepted captchas when the process ends.
     ForgetsCaptchas,
     /// A call that got no reply is waited for, for ever.
@@ -114,6 +118,9 @@ impl<S: Store> Store for DoctoredStore<S> {
     fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
         async move {
             let mut recovered = self.inner.load().await?;
+            if self.doctor == Doctor::ForgetsAll {
+                return Ok(Recovered::default());
+            }
             if self.doctor == Doctor::ForgetsCaptchas {
                 recovered.captchas.clear();
             }
@@ -123,6 +130,9 @@ impl<S: Store> Store for DoctoredStore<S> {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.doctor == Doctor::NotesNothing && matches!(change, Change::Submitting(_)) {
+            return async { Ok(()) }.boxed();
+        }
         if self.doctor != Doctor::KeepsLater || !matches!(change, Change::Accepted { .. }) {
             return self.inner.commit(change);
         }

@@ -174,6 +174,20 @@ fn an_id_that_is_told_before_it_is_stored_is_noticed() {
 }
 
 #[test]
+fn an_upload_that_is_sent_before_it_is_noted_is_noticed() {
+    finds(Promise::NotedBeforeSent, |plan| plan.doctor = Doctor::NotesNothing);
+}
+
+#[test]
+fn budgets_that_a_restart_forgets_get_us_blocked() {
+    finds(Promise::NeverBlocked, |plan| {
+        plan.restarts = true;
+        plan.sky = Some(Sky::SlowWorkers);
+        plan.doctor = Doctor::ForgetsAll;
+    });
+}
+
+#[test]
 fn looks_that_come_too_soon_are_noticed() {
     finds(Promise::LooksAreSpaced, |plan| plan.interval = Duration::from_secs(4));
 }

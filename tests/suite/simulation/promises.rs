@@ -19,6 +19,8 @@ pub enum Promise {
     RefusedKeysRest,
     /// An upload once sent is sent again only if the upstream certainly does not have it.
     PaidOnce,
+    /// No upload is sent that the store does not know of: what cannot be remembered is not bought.
+    NotedBeforeSent,
     /// No look before the first, none within the interval of the one before.
     LooksAreSpaced,
     /// A client gets the answer to what it uploaded, or the upstream's own error.

@@ -12,6 +12,9 @@ use futures_util::future::BoxFuture;
 
 use super::world::{Shared, World};
 
+/// The disk tells a process so soon that a change is written.
+const TOLD_WITHIN: Duration = Duration::from_millis(3);
+
 /// What is on the disk, as the checks need it, and how the disk behaves.
 #[derive(Debug)]
 pub struct Disk {
@@ -114,7 +117,11 @@ impl World {
             self.broke(super::promises::Promise::Fair, how);
         }
         let now = self.clock.now();
-        Some((self.clock, self.disk.writes_at(now)))
+        let at = self.disk.writes_at(now);
+        if matches!(change, Change::Budgets(_)) {
+            self.turns.noted(at + TOLD_WITHIN);
+        }
+        Some((self.clock, at))
     }
 
     /// A change's time has come: whether it is written, and whether its process is told so.

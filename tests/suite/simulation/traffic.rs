@@ -80,7 +80,9 @@ impl Traffic {
             // A day that nobody asked for before, so that no cache answers: caches expire by a clock of their own.
             let question = Question::Stats(format!("{:010}", self.questions));
             if let Some(driver) = self.crowd.shared.driver() {
-                self.visits.spawn(async move { driver.account.ask(question).await.ok() });
+                let client = self.some_client();
+                let client = Arc::clone(&self.crowd.clients[client].name);
+                self.visits.spawn(async move { driver.account.ask_for(&client, question).await.ok() });
             }
             clock.sleep(self.up_to_ms(800)).await;
         }

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use capgate::clock::Timestamp;
+
 /// Turns beyond its share that another may get while a client waits: one for a newcomer's place behind the one that is
 /// being served, one for an upload that the queue has not taken in yet.
 const SLACK: u32 = 2;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
+    /// Turns of this very moment may have been given before it came.
+    since: Timestamp,
     uploads: VecDeque<u64>,
     /// Turns of the others since this client began to wait or was served.
     others: BTreeMap<usize, u32>,
@@ -20,23 +24,38 @@ pub struct Turns {
     waiting: BTreeMap<usize, Waiting>,
     /// Uploads whose clients still want to know.
     wanted: BTreeSet<u64>,
+    /// Uploads that found no slot, until the disk knows of it.
+    coming_back: Vec<(usize, u64)>,
 }
 
 impl Turns {
     pub const fn new(weights: Vec<u32>) -> Self {
-        Self { weights, waiting: BTreeMap::new(), wanted: BTreeSet::new() }
+        Self { weights, waiting: BTreeMap::new(), wanted: BTreeSet::new(), coming_back: Vec::new() }
     }
 
     /// `client` hands an upload over.
-    pub fn begin(&mut self, client: usize, upload: u64) {
+    pub fn begin(&mut self, client: usize, upload: u64, now: Timestamp) {
         self.wanted.insert(upload);
-        self.again(client, upload);
+        self.again(client, upload, now);
     }
 
-    /// An upload comes back to wait for another turn.
-    pub fn again(&mut self, client: usize, upload: u64) {
+    /// An upload found no slot: it waits for another turn as soon as the wait that its reply began is on disk.
+    pub fn comes_back(&mut self, client: usize, upload: u64) {
+        self.coming_back.push((client, upload));
+    }
+
+    /// What is known of waits is on disk at `at`.
+    pub fn noted(&mut self, at: Timestamp) {
+        for (client, upload) in std::mem::take(&mut self.coming_back) {
+            self.again(client, upload, at);
+        }
+    }
+
+    /// An upload waits for a turn.
+    fn again(&mut self, client: usize, upload: u64, now: Timestamp) {
         if self.wanted.contains(&upload) {
-            self.waiting.entry(client).or_default().uploads.push_back(upload);
+            let new = || Waiting { since: now, uploads: VecDeque::new(), others: BTreeMap::new() };
+            self.waiting.entry(client).or_insert_with(new).uploads.push_back(upload);
         }
     }
 
@@ -52,7 +71,7 @@ impl Turns {
     }
 
     /// A turn is given to `client`, the oldest of its uploads.
-    pub fn given(&mut self, client: usize) -> Result<(), String> {
+    pub fn given(&mut self, client: usize, now: Timestamp) -> Result<(), String> {
         if let Some(waiting) = self.waiting.get_mut(&client) {
             waiting.uploads.pop_front();
             waiting.others.clear();
@@ -60,7 +79,9 @@ impl Turns {
                 self.waiting.remove(&client);
             }
         }
-        for (other, waiting) in self.waiting.iter_mut().filter(|(other, _)| **other != client) {
+        let others =
+            self.waiting.iter_mut().filter(|(other, waiting)| **other != client && waiting.since < now);
+        for (other, waiting) in others {
             let turns = waiting.others.entry(client).or_default();
             *turns += 1;
             let share = self.weights[client].div_ceil(self.weights[*other]);
@@ -73,6 +94,7 @@ impl Turns {
 
     pub fn clear(&mut self) {
         self.waiting.clear();
+        self.coming_back.clear();
     }
 
     pub fn is_empty(&self) -> bool {

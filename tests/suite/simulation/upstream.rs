@@ -170,15 +170,22 @@ impl World {
         {
             self.broke(promise, format!("call {number} ({}): {how}", call.kind().label()));
         }
-        if let Some(upload) = upload
-            && let Some((_, fate)) = self.uploads.get_mut(&upload)
-        {
-            let before = std::mem::replace(fate, Fate::Perhaps);
-            if before != Fate::CertainlyNot {
-                self.broke(Promise::PaidOnce, format!("upload {upload} is sent again"));
-            }
+        if let Some(upload) = upload {
+            self.upload_leaves(upload);
         }
         Some((number, way))
+    }
+
+    fn upload_leaves(&mut self, upload: u64) {
+        let Some((client, fate)) = self.uploads.get_mut(&upload) else { return };
+        let (name, before) = (format!("client-{client}"), std::mem::replace(fate, Fate::Perhaps));
+        if before != Fate::CertainlyNot {
+            self.broke(Promise::PaidOnce, format!("upload {upload} is sent again"));
+        }
+        if !self.owners_of_intents.values().any(|owner| *owner == name) {
+            let how = format!("upload {upload} is sent, and no upload of {name} is noted");
+            self.broke(Promise::NotedBeforeSent, how);
+        }
     }
 
     /// A call arrives at the upstream.
@@ -264,7 +271,7 @@ impl World {
             if let Told::Code(code) = told
                 && (code == ErrorCode::NoSlotAvailable || block_length(code).is_some())
             {
-                self.turns.again(client, upload);
+                self.turns.comes_back(client, upload);
             }
         }
     }

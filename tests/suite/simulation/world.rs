@@ -191,7 +191,7 @@ impl World {
 
     pub fn turn_given(&mut self, name: &str) -> Result<(), String> {
         let client = name.rsplit('-').next().and_then(|number| number.parse().ok());
-        client.map_or(Ok(()), |client| self.turns.given(client))
+        client.map_or(Ok(()), |client| self.turns.given(client, self.clock.now()))
     }
 
     /// From now on, or until now, the upstream or the disk cannot be relied on.

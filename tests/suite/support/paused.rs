@@ -15,8 +15,9 @@ use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Model, Reply, Scenario};
 use capgate::store::MemoryStore;
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
-use super::{NoReceivers, client_key};
+use super::{NoReceivers, client_key, urlencoded};
 
 const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -33,11 +34,14 @@ pub struct ModelUpstream {
     clock: Clock,
     /// One way, there or back.
     way: Duration,
+    /// A call has changed it.
+    changed: Notify,
 }
 
 impl ModelUpstream {
     pub fn new(scenario: Scenario, way: Duration, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { model: Mutex::new(Model::new(scenario, clock.now())), clock, way })
+        let model = Mutex::new(Model::new(scenario, clock.now()));
+        Arc::new(Self { model, clock, way, changed: Notify::new() })
     }
 
     pub fn model(&self) -> MutexGuard<'_, Model> {
@@ -53,8 +57,34 @@ impl ModelUpstream {
     pub async fn handle(&self, endpoint: Endpoint, form: &Form) -> Reply {
         self.clock.sleep(self.way).await;
         let reply = self.model().handle(endpoint, form, self.clock.now());
+        self.changed.notify_one();
         self.clock.sleep(self.way).await;
         reply
+    }
+
+    /// Pushes answers to the gateway as they come, for ever; each is one way under way.
+    async fn push(self: Arc<Self>, driver: Arc<Driver>) {
+        loop {
+            let changed = self.changed.notified();
+            let (next, now) = (self.model().next_push_at(), self.clock.now());
+            if next > now {
+                tokio::select! {
+                    () = changed => {}
+                    () = self.clock.sleep_until(next) => {}
+                }
+            }
+            let due = self.model().pushes_due(self.clock.now());
+            for (push, code) in due {
+                let (upstream, driver) = (Arc::clone(&self), Arc::clone(&driver));
+                tokio::spawn(async move {
+                    upstream.clock.sleep(upstream.way).await;
+                    let id = push.id.to_string();
+                    let body = urlencoded(&[("id", id.as_str()), ("code", code.as_str())]);
+                    driver.pushes.arrived("", &Bytes::from(body));
+                    upstream.model().push_taken(push.id, upstream.clock.now());
+                });
+            }
+        }
     }
 }
 
@@ -106,7 +136,8 @@ pub fn form_of(call: &Call) -> (Endpoint, Form) {
     let key = UpstreamKey::new(DEFAULT_KEY);
     if let Call::Submit(upload) = call {
         let mut form = Form::default();
-        for field in std::iter::once(&Field::text("key", DEFAULT_KEY)).chain(upload.fields()) {
+        let (key, push) = (Field::text("key", DEFAULT_KEY), upload.push_field());
+        for field in std::iter::once(&key).chain(upload.fields()).chain(&push) {
             form.set(field.clone()).expect("an upload has few parameters");
         }
         return (Endpoint::InPhp, form);
@@ -153,6 +184,7 @@ impl PausedGateway {
         let driver = Driver::start(&config, clock, store, line, receivers, Arc::clone(&metrics)).await;
         let driver = Arc::new(driver.expect("an empty store can be read"));
         let clients = Clients::new(&config, &metrics);
+        tokio::spawn(Arc::clone(&upstream).push(Arc::clone(&driver)));
         Self { clock, driver, upstream, metrics, clients }
     }
 

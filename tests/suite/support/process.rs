@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,10 +27,19 @@ pub struct TestBinary {
     child: Child,
     lines: Receiver<String>,
     readers: Vec<JoinHandle<String>>,
+    /// Nobody reads what it logs while this is there.
+    deaf: Option<Sender<()>>,
 }
 
 impl TestBinary {
     pub fn start(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut binary = Self::start_unread(folder, arguments, env);
+        binary.deaf = None;
+        binary
+    }
+
+    /// The same, but nobody reads its error output before its end.
+    pub fn start_unread(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = command(folder)
             .args(arguments)
             .envs(env.iter().copied())
@@ -51,12 +60,15 @@ impl TestBinary {
             }
             all
         });
+        let (deaf, until_it_ends) = channel::<()>();
         let err = std::thread::spawn(move || {
+            // Nothing is ever sent: it comes to its end when the sender is dropped.
+            let _ = until_it_ends.recv();
             let mut all = Vec::new();
             let _ = err.read_to_end(&mut all);
             String::from_utf8_lossy(&all).into_owned()
         });
-        Self { child, lines, readers: vec![out, err] }
+        Self { child, lines, readers: vec![out, err], deaf: Some(deaf) }
     }
 
     /// The next line of its standard output that contains `part`.
@@ -86,6 +98,7 @@ impl TestBinary {
     /// Waits for its end, and gives its exit status and all that it said: output and error output.
     #[track_caller]
     pub fn ended(mut self) -> (ExitStatus, String, String) {
+        self.deaf = None;
         let status = self.child.wait().expect("it ends");
         let mut said = self.readers.drain(..).map(|reader| reader.join().expect("its output is read"));
         (status, said.next().unwrap_or_default(), said.next().unwrap_or_default())

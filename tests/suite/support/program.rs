@@ -27,6 +27,7 @@ pub struct Setup {
     pub folder: TempDir,
     switches: Vec<String>,
     settings: Vec<(String, String)>,
+    is_log_read: bool,
 }
 
 impl Setup {
@@ -35,7 +36,12 @@ impl Setup {
         let mut settings: Vec<_> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         settings.push(("CAPGATE_CLIENT__0__KEY".to_owned(), client_key(1)));
-        Self { folder: tempfile::tempdir().expect("a folder"), switches: Vec::new(), settings }
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            switches: Vec::new(),
+            settings,
+            is_log_read: true,
+        }
     }
 
     /// Switches of the simulator's command line.
@@ -53,6 +59,12 @@ impl Setup {
     /// Leaves out what is set for every test, where this one sets it otherwise.
     pub fn without(mut self, variable: &str) -> Self {
         self.settings.retain(|(name, _)| !name.contains(variable));
+        self
+    }
+
+    /// Nobody reads the gateway's log before its end.
+    pub fn unread_log(mut self) -> Self {
+        self.is_log_read = false;
         self
     }
 
@@ -74,7 +86,7 @@ impl Setup {
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
         let mut settings = self.settings;
         settings.push(("CAPGATE_UPSTREAM__URL".to_owned(), url.to_owned()));
-        let gateway = Running::start(self.folder.path(), &settings);
+        let gateway = Running::start(self.folder.path(), &settings, self.is_log_read);
         TestProgram { folder: self.folder, settings, _simulator: simulator, gateway: Some(gateway) }
     }
 }
@@ -88,13 +100,14 @@ struct Running {
 
 impl Running {
     #[track_caller]
-    fn start(folder: &Path, settings: &[(String, String)]) -> Self {
+    fn start(folder: &Path, settings: &[(String, String)], is_log_read: bool) -> Self {
         let env: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let config = folder.join("capgate.toml");
         let config = config.to_str().expect("a path in Unicode");
         let arguments: &[&str] =
             if Path::new(config).exists() { &["serve", "--config", config] } else { &["serve"] };
-        let binary = TestBinary::start(folder, arguments, &env);
+        let start = if is_log_read { TestBinary::start } else { TestBinary::start_unread };
+        let binary = start(folder, arguments, &env);
         let address = |line: &str| {
             let (_, address) = line.split_once("://").expect("an address");
             address.split(' ').next().expect("an address").parse().expect("an address")
@@ -172,7 +185,7 @@ impl TestProgram {
     /// Starts it once more, with the same settings and store.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.gateway = Some(Running::start(self.folder.path(), &self.settings));
+        self.gateway = Some(Running::start(self.folder.path(), &self.settings, true));
     }
 
     #[track_caller]

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod hosts;
+mod pushes;
 mod restarts;
 
 use crate::support::{Builder, Recorder, Reply, Say, TestGateway};
