@@ -117,12 +117,8 @@ impl App {
             .await
             .context("the store cannot be read")?;
         metrics.settings_read(clock.now());
-        let server = Arc::new(Server {
-            clients: Clients::new(config, &metrics),
-            driver,
-            metrics: Arc::clone(&metrics),
-            told_to_stop: CancellationToken::new(),
-        });
+        let server = Server::new(Clients::new(config, &metrics), driver, Arc::clone(&metrics));
+        let server = Arc::new(server);
         Ok(Self {
             addresses,
             upstream,

@@ -34,6 +34,8 @@ pub struct Listen {
     pub tls_key: Option<PathBuf>,
     pub connections_max: usize,
     pub connections_per_address: usize,
+    #[serde(with = "values::networks")]
+    pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "compact::required")]
     pub drain: Duration,
     #[serde(with = "compact::required")]
@@ -50,6 +52,7 @@ impl Default for Listen {
             tls_key: None,
             connections_max: 10_000,
             connections_per_address: 2_000,
+            trusted_proxies: Vec::new(),
             drain: Duration::from_secs(25),
             drain_delay: Duration::ZERO,
         }

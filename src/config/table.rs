@@ -121,6 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     live("listen.tls_key", Accepts::Text("the path of a PEM file"), r#""server.key""#, "The key of that certificate."),
     row("listen.connections_max", Accepts::Count(1, 1_000_000), "", "How many connections of clients may be open at once; each takes two file descriptors."),
     row("listen.connections_per_address", Accepts::Count(1, 1_000_000), "", "How many of them one address may have; as many as all when a proxy stands before capgate."),
+    live("listen.trusted_proxies", NETWORKS, "", "Networks of proxies of your own, whose X-Forwarded-For is believed: for calls with wrong keys and for add_pingback. From elsewhere nobody's is."),
     live("listen.drain", Accepts::Time(SEC, MIN.saturating_mul(10)), "", "How long calls under way may take to end once the gateway is told to stop; what is left is cut off."),
     live("listen.drain_delay", Accepts::Time(Duration::ZERO, MIN), "", "How much of that time new connections are still taken, while /readyz says 503 and a load balancer looks elsewhere."),
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::IntCounter;
 
 use super::labels::{ClientCall, Served};
-use super::{CaptchaOutcome, Metrics, PollOutcome, UploadOutcome, gauge};
+use super::{CaptchaOutcome, Metrics, PollOutcome, StrangerAnswered, UploadOutcome, gauge};
 use crate::protocol::methods::Method;
 
 /// What one client may do and spend at present.
@@ -64,8 +64,8 @@ impl Metrics {
     }
 
     /// A call came with a key that is no client's.
-    pub fn stranger_called(&self, page: &'static str) {
-        self.catalogue.strangers_total.with_label_values(&[page]).inc();
+    pub fn stranger_called(&self, page: &'static str, answered: StrangerAnswered) {
+        self.catalogue.strangers_total.with_label_values(&[page, answered.label()]).inc();
     }
 
     pub fn upload_ended(&self, client: &str, method: Method, outcome: UploadOutcome, took: Duration) {

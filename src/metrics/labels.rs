@@ -224,3 +224,25 @@ impl PushOutcome {
         }
     }
 }
+
+/// How a call with a key that is no client's was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StrangerAnswered {
+    AtOnce,
+    /// After a while.
+    Held,
+    /// At once, and its connection was closed.
+    Closed,
+}
+
+impl StrangerAnswered {
+    pub(super) const ALL: [Self; 3] = [Self::AtOnce, Self::Held, Self::Closed];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::Held => "held",
+            Self::Closed => "closed",
+        }
+    }
+}

@@ -29,7 +29,8 @@ pub use client_labels::{CLIENTS_MAX, OTHER, PAIRS_MAX};
 pub use clients::{Budget, ClientCounters, Standing};
 pub use itself::OpenConnection;
 pub use labels::{
-    CallOutcome, CaptchaOutcome, ClientCall, PollOutcome, PushOutcome, ReloadOutcome, Served, UploadOutcome,
+    CallOutcome, CaptchaOutcome, ClientCall, PollOutcome, PushOutcome, ReloadOutcome, Served,
+    StrangerAnswered, UploadOutcome,
 };
 pub use numbers::{ClientNumbers, Numbers};
 pub use rows::ROWS;
@@ -61,7 +62,9 @@ impl Default for Metrics {
             catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(0);
         }
         for page in ["in.php", "res.php"] {
-            catalogue.strangers_total.with_label_values(&[page]).inc_by(0);
+            for answered in StrangerAnswered::ALL {
+                catalogue.strangers_total.with_label_values(&[page, answered.label()]).inc_by(0);
+            }
         }
         Self { registry, catalogue, clients: ClientLabels::default() }
     }

@@ -32,8 +32,9 @@ catalogue! {
     client_connections_refused_total: IntCounter [];
     /// Calls that clients made, by kind; `poll` asks for one captcha, `poll_many` for several.
     client_calls_total: IntCounterVec["client", "call"];
-    /// Calls with a key that is no client's, by page.
-    strangers_total: IntCounterVec["page"];
+    /// Calls with a key that is no client's, by page and how they were answered: `at_once`; `held` back, because many came
+    /// from one address; or `closed`, at once and the connection with it, because too many were held back already.
+    strangers_total: IntCounterVec["page", "answered"];
     /// Captchas asked for in clients' polls, by what they were told and how they were served: from memory `at_once`, or
     /// `held` until there was an answer or the wait was over.
     polls_total: IntCounterVec["client", "outcome", "served"];

@@ -22,9 +22,8 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let client = match server.clients.find(form.word("key")) {
         Ok(client) => client,
         Err(code) => {
-            server.metrics.stranger_called("in.php");
-            tracing::info!(%code, "upload refused: no client has its key");
-            return respond.code(code, code.help());
+            let from = server.caller(&call);
+            return server.wrong_keys.answer(from, "in.php", respond, code).await;
         }
     };
     client.counters.called(ClientCall::Upload);

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::call::{BODY_BYTES_MAX, BODY_WITHIN};
 use super::connections::{ADDRESS_BODIES_BYTES_MAX, BODIES_BYTES_MAX, QUIET_MAX};
+use super::wrong_keys::{
+    ADDRESSES_MAX as WRONG_ADDRESSES_MAX, AT_ONCE_MAX as WRONG_AT_ONCE_MAX, HELD_MAX as WRONG_HELD_MAX,
+};
 use crate::protocol::form::{NAME_BYTES_MAX, PARAMETERS_MAX};
 use crate::protocol::json::DEPTH_MAX;
 use crate::protocol::reply::{ANSWER_BYTES_MAX, REPLY_BYTES_MAX};
@@ -37,6 +40,21 @@ pub fn rows() -> Vec<[String; 3]> {
             "a connection without a whole call, or whose replies nobody reads",
             seconds(QUIET_MAX),
             "it is closed",
+        ),
+        row(
+            "calls with a wrong key from one address (IPv6: from its /64) within a minute",
+            WRONG_AT_ONCE_MAX.to_string(),
+            "each further one is answered 2 s later; right keys of the same address are not",
+        ),
+        row(
+            "of them waiting at once",
+            WRONG_HELD_MAX.to_string(),
+            "answered at once, and the connection is closed",
+        ),
+        row(
+            "addresses of wrong keys that are remembered",
+            WRONG_ADDRESSES_MAX.to_string(),
+            "another one is forgotten, and answered at once again",
         ),
         row("a call's head", kb(HEAD_BYTES_MAX), "HTTP 431"),
         row("headers in it", HEADERS_MAX.to_string(), "HTTP 431"),

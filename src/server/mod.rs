@@ -14,11 +14,14 @@
 //! | `standings` | what each client may do and spend, for the metrics |
 //! | `push` | what the upstream pushes to us |
 //! | `peer` | whether a client is still there |
+//! | `callers` | from where a call comes, behind proxies too |
+//! | `wrong_keys` | calls with a key that is no client's |
 //! | `respond` | the one place where our errors become a wire reply |
 
 mod actions;
 mod admin;
 mod call;
+mod callers;
 pub mod connections;
 pub mod guard;
 mod in_php;
@@ -31,14 +34,18 @@ mod respond;
 pub mod routes;
 mod standings;
 pub mod status;
+mod wrong_keys;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
 use crate::driver::Driver;
 use crate::metrics::Metrics;
+pub use wrong_keys::WrongKeys;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -46,6 +53,20 @@ pub struct Server {
     pub clients: Clients,
     pub driver: Driver,
     pub metrics: Arc<Metrics>,
+    pub wrong_keys: WrongKeys,
     /// An operator has asked for the end.
     pub told_to_stop: CancellationToken,
+}
+
+impl Server {
+    #[must_use]
+    pub fn new(clients: Clients, driver: Driver, metrics: Arc<Metrics>) -> Self {
+        let wrong_keys = WrongKeys::new(driver.clock, Arc::clone(&metrics));
+        Self { clients, driver, metrics, wrong_keys, told_to_stop: CancellationToken::new() }
+    }
+
+    /// Where a call comes from.
+    fn caller(&self, call: &HttpRequest) -> Option<IpAddr> {
+        callers::caller(call, &self.driver.live().load().listen.trusted_proxies)
+    }
 }

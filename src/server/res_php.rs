@@ -26,8 +26,8 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     let client = match server.clients.find(form.word("key")) {
         Ok(client) => client,
         Err(code) => {
-            server.metrics.stranger_called("res.php");
-            return respond.code(code, code.help());
+            let from = server.caller(&call);
+            return server.wrong_keys.answer(from, "res.php", respond, code).await;
         }
     };
     let driver = &server.driver;
@@ -80,7 +80,7 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
         }
         Ok(ResCall::ListPingbacks) => respond.list(&driver.pingbacks.list(&client.name)),
         Ok(ResCall::AddPingback { host }) => {
-            let from = call.peer_addr().map(|peer| peer.ip());
+            let from = server.caller(&call);
             recorded(respond, driver.pingbacks.add(&client.name, host, from).await)
         }
         Ok(ResCall::RemovePingback { host }) => {

@@ -28,3 +28,4 @@ mod upload_faults;
 mod upstream_faults;
 mod usage;
 mod usage_arguments;
+mod wrong_keys;
