@@ -25,7 +25,7 @@ pub use paused::{PausedGateway, form_of, paused};
 pub use process::{TestBinary, run};
 pub use program::{Setup, TestProgram};
 pub use receivers::NoReceivers;
-pub use recorder::{Recorder, Say};
+pub use recorder::{Recorded, Recorder, Say};
 pub use samples::{base64, expected, image, upload_of};
 pub use wire::{Reply, exchange, multipart, post_bytes, read_reply, refused, send, urlencoded};
 
