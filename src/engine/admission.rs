@@ -6,15 +6,14 @@
 //! **Invariants.** 1. A refusal changes nothing. 2. Each admitted call is settled once; one whose sender has died is
 //! settled as `Unknown` after [`Limits::call_longest`]. 3. In both 1005 ledgers, what is available covers one look for
 //! each open captcha that has not had its last look, and for each upload in flight; no other call may touch that
-//! reserve, so those looks can always be paid. 4. Time never goes back: an earlier `now`, from another replica's clock,
-//! is taken for the latest seen.
+//! reserve. A last look is made alone, so it costs one unit of either ledger and can always be paid. 4. Time never goes
+//! back: an earlier `now`, from another replica's clock, is taken for the latest seen.
 //!
 //! The value is the whole truth about the past, so it must be durable before an admitted call is sent. The same
 //! function can run inside a database transaction: [`Admission::save`], then [`Past::Shared`].
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+mod state;
+mod view;
 
 use super::block_rules::{BlockRule, Counted};
 use super::budget::{Budget, Held, Need, Spent};
@@ -23,66 +22,8 @@ use super::refusal::{CallKind, Ended, Refusal, Why};
 use super::waits::Waits;
 use crate::clock::Timestamp;
 use crate::protocol::{Code, ErrorCode};
-
-/// What is known of the account's past.
-#[derive(Clone, Debug)]
-pub enum Past {
-    /// Nobody has used this account lately: all budgets are full.
-    Fresh,
-    /// A past there was, but it is lost: all of it counts as spent.
-    Unknown,
-    /// The last state before a stop; one from the future counts as lost. Its calls in flight ended as `Unknown`; the open captchas are told anew, with
-    /// [`Admission::captcha_opened`].
-    Saved(SavedAdmission),
-    /// The state as another replica has just left it: its calls are still in flight, its captchas still open.
-    Shared(SavedAdmission),
-}
-
-/// Everything that admission remembers, to be stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedAdmission(State);
-
-/// Permission to send one call; to be settled when the call has ended.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[must_use = "a call that is never settled holds its budgets until it is given up"]
-pub struct Ticket {
-    id: u64,
-    call: CallKind,
-    key_number: u32,
-    observed: Option<Refusal>,
-}
-
-impl Ticket {
-    /// What would have been refused, in [`BudgetMode::Observe`].
-    pub const fn observed(&self) -> Option<&Refusal> {
-        self.observed.as_ref()
-    }
-
-    pub const fn call(&self) -> CallKind {
-        self.call
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct InFlight {
-    call: CallKind,
-    sent: Timestamp,
-    key_number: u32,
-    held: [Held; BlockRule::COUNT],
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    now: Timestamp,
-    next_ticket: u64,
-    in_flight: BTreeMap<u64, InFlight>,
-    budgets: [Budget; BlockRule::COUNT],
-    waits: Waits,
-    last_upload: Option<Timestamp>,
-    open_captchas: u32,
-    /// Open captchas that have had their last look.
-    last_looks: u32,
-}
+use state::{InFlight, State};
+pub use state::{Past, SavedAdmission, Ticket};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -116,7 +57,7 @@ impl Admission {
             state: State {
                 now,
                 next_ticket: 0,
-                in_flight: BTreeMap::new(),
+                in_flight: std::collections::BTreeMap::new(),
                 budgets: BlockRule::ALL.map(|rule| budget(rule, &limits)),
                 waits: Waits::default(),
                 last_upload: None,
@@ -337,8 +278,6 @@ impl Admission {
         SavedAdmission(self.state.clone())
     }
 }
-
-mod view;
 
 #[cfg(test)]
 mod tests;

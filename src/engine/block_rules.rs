@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::call::{CallKind, Ended};
 use super::ledger::LedgerShape;
-use super::refusal::{CallKind, Ended};
 use crate::protocol::{Code, ErrorCode, Reaction};
 
 /// The shape of a rule's budget, with its numbers.

@@ -1,22 +1,12 @@
 //! Our allowance against one block rule: asked before a call, holding the bad case while it is in flight, settled
 //! after.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::block_rules::{BlockRule, Shape};
 use super::ledger::{CappedLedger, Mark};
 use super::window::ExactWindow;
 use crate::clock::Timestamp;
-
-/// When only calls in flight or open captchas stand in the way, nobody knows until when: ask again after this long,
-/// or as soon as one of them has ended.
-pub const RECHECK: Duration = Duration::from_millis(500);
-
-/// How long after a past was lost a budget gives out its grant.
-pub const GRANT_AFTER: Duration = Duration::from_mins(1);
 
 /// What a call asks of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,13 +148,5 @@ impl Budget {
             Self::Ledger(budget) => (budget.cap(), budget.available(), budget.frees_at(now)),
         };
         BudgetState { rule, limit, used: limit.saturating_sub(left), left, until }
-    }
-}
-
-/// Puts `units` at `moment` into a list that is ordered by time.
-pub(super) fn insert_sorted(list: &mut VecDeque<(Timestamp, u32)>, moment: Timestamp, units: u32) {
-    if units > 0 {
-        let place = list.partition_point(|(other, _)| *other <= moment);
-        list.insert(place, (moment, units));
     }
 }

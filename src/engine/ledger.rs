@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{GRANT_AFTER, RECHECK, insert_sorted};
+use super::moments::{GRANT_AFTER, RECHECK, insert_sorted};
 use crate::clock::Timestamp;
 
 /// The numbers of a ledger.

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::RECHECK;
 use super::limits::Limits;
+use super::moments::RECHECK;
 use super::refusal::{CallKind, Ended, Refusal, Why, code_as_text};
 use crate::clock::Timestamp;
 use crate::protocol::{Code, ErrorCode, Reaction};

@@ -23,6 +23,7 @@ mod policy;
 mod refusals;
 mod reload;
 mod sandbox;
+mod states;
 mod status;
 mod upload_faults;
 mod upstream_faults;

@@ -8,8 +8,11 @@ use capgate::protocol::{Answer, CaptchaId, Solution};
 use super::promises::Promise;
 use super::world::{Paid, World};
 
-/// How long the upstream must have been reachable, with the answer ready, for the answer to be there.
-const REACHABLE_FOR: Duration = Duration::from_secs(75);
+/// How long before the last poll the answer must have been ready: the look that is kept for it comes ten seconds before
+/// the end, a second late at most, and the poll three.
+const READY_FOR: Duration = Duration::from_secs(8);
+/// How long the upstream must have been reachable by then: a look that hangs is given up after half a minute.
+const REACHABLE_FOR: Duration = Duration::from_secs(35);
 /// How long an answer that reached the gateway may be on its way to the store and to whoever polls.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// So many codes in a row that nobody knows are taken for a captcha's end.
@@ -72,7 +75,7 @@ impl World {
         let (ready_at, uploaded_at) = (captcha.ready_at, captcha.uploaded_at);
         if self.shown.get(&id.0).is_some_and(|at| *at + TOLD_WITHIN <= now) {
             self.broke(Promise::NothingLost, format!("{id}'s answer has come and is not told"));
-        } else if ready_at + REACHABLE_FOR > now {
+        } else if ready_at + READY_FOR > now {
             self.tally.count("not solved in time");
         } else if self.clear_since().is_none_or(|since| since + REACHABLE_FOR > now) {
             self.tally.count("unreachable in their last minute");

@@ -1,0 +1,71 @@
+//! What admission remembers, and what it gives out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::engine::block_rules::BlockRule;
+use crate::engine::budget::{Budget, Held};
+use crate::engine::refusal::{CallKind, Refusal};
+use crate::engine::waits::Waits;
+
+/// What is known of the account's past.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// Nobody has used this account lately: all budgets are full.
+    Fresh,
+    /// A past there was, but it is lost: all of it counts as spent.
+    Unknown,
+    /// The last state before a stop; one from the future counts as lost. Its calls in flight ended as `Unknown`; the
+    /// open captchas are told anew, with [`super::Admission::captcha_opened`].
+    Saved(SavedAdmission),
+    /// The state as another replica has just left it: its calls are still in flight, its captchas still open.
+    Shared(SavedAdmission),
+}
+
+/// Everything that admission remembers, to be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedAdmission(pub(super) State);
+
+/// Permission to send one call; to be settled when the call has ended.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a call that is never settled holds its budgets until it is given up"]
+pub struct Ticket {
+    pub(super) id: u64,
+    pub(super) call: CallKind,
+    pub(super) key_number: u32,
+    pub(super) observed: Option<Refusal>,
+}
+
+impl Ticket {
+    /// What would have been refused, in [`BudgetMode::Observe`](crate::engine::BudgetMode::Observe).
+    pub const fn observed(&self) -> Option<&Refusal> {
+        self.observed.as_ref()
+    }
+
+    pub const fn call(&self) -> CallKind {
+        self.call
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct InFlight {
+    pub call: CallKind,
+    pub sent: Timestamp,
+    pub key_number: u32,
+    pub held: [Held; BlockRule::COUNT],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub now: Timestamp,
+    pub next_ticket: u64,
+    pub in_flight: BTreeMap<u64, InFlight>,
+    pub budgets: [Budget; BlockRule::COUNT],
+    pub waits: Waits,
+    pub last_upload: Option<Timestamp>,
+    pub open_captchas: u32,
+    /// Open captchas that have had their last look.
+    pub last_looks: u32,
+}
