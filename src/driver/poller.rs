@@ -125,6 +125,16 @@ impl Poller {
         self.with(|polling| polling.open_count())
     }
 
+    /// Shows in the metrics when answers are expected.
+    pub fn publish(&self) {
+        for (part, fraction) in [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)] {
+            let expected: Vec<_> = self.with(|polling| polling.expected(fraction).collect());
+            for (method, time) in expected {
+                self.metrics.expected(method, part, time);
+            }
+        }
+    }
+
     /// Looks at what is due, for ever.
     pub async fn run(self: Arc<Self>) {
         loop {
@@ -337,8 +347,16 @@ impl Poller {
         })
     }
 
+    /// Acts on the open captchas, and tells polls that wait when the next look can bring them something.
     fn with<T>(&self, act: impl FnOnce(&mut Polling) -> T) -> T {
-        act(&mut self.polling.lock().unwrap_or_else(PoisonError::into_inner))
+        let (result, placed) = {
+            let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+            (act(&mut polling), polling.take_placed())
+        };
+        for (id, at) in placed {
+            self.answers.expect(id, at);
+        }
+        result
     }
 }
 

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::timing::Kind;
 use crate::clock::Timestamp;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, Reaction};
-use crate::protocol::methods::{Look as LookKind, Method, Pushed as PushedAnswer};
+use crate::protocol::methods::{Look as LookKind, Pushed as PushedAnswer};
 use crate::protocol::reply::Look;
 
 /// How long the upstream keeps an answer, from the upload on (2016: "about 15 minutes").
@@ -64,8 +65,10 @@ pub enum Effect {
 /// A captcha that is looked at.
 #[derive(Debug)]
 pub struct Captcha {
-    method: Method,
+    kind: Kind,
     uploaded_at: Timestamp,
+    /// Its age when a look last found it unsolved.
+    unsolved_at: Duration,
     /// Most captchas in a batch with this one; halves on each mismatch.
     batch_max: usize,
     wants_price: bool,
@@ -110,10 +113,11 @@ pub enum Learned {
 
 impl Captcha {
     #[must_use]
-    pub const fn new(method: Method, uploaded_at: Timestamp) -> Self {
+    pub const fn new(kind: Kind, uploaded_at: Timestamp) -> Self {
         Self {
-            method,
+            kind,
             uploaded_at,
+            unsolved_at: Duration::ZERO,
             batch_max: usize::MAX,
             wants_price: false,
             is_solved: false,
@@ -127,8 +131,30 @@ impl Captcha {
     }
 
     #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    #[must_use]
     pub const fn uploaded_at(&self) -> Timestamp {
         self.uploaded_at
+    }
+
+    /// Its age when a look last found it unsolved; zero before the first.
+    #[must_use]
+    pub const fn unsolved_at(&self) -> Duration {
+        self.unsolved_at
+    }
+
+    /// A look at it that was sent after `at` found it unsolved.
+    pub fn was_unsolved(&mut self, at: Timestamp) {
+        self.unsolved_at = at.since(self.uploaded_at);
+    }
+
+    /// Whether its answer is known, and only the price is missing.
+    #[must_use]
+    pub const fn is_solved(&self) -> bool {
+        self.is_solved
     }
 
     /// When the upstream forgets it.
@@ -167,7 +193,7 @@ impl Captcha {
     /// How it is looked at next.
     #[must_use]
     pub const fn form(&self) -> LookForm {
-        match self.method.look() {
+        match self.kind.method.look() {
             _ if self.wants_price => LookForm::Price,
             LookKind::Alone => LookForm::Json,
             LookKind::Batch | LookKind::BatchFreely if self.batch_max <= 1 => LookForm::Plain,
@@ -199,7 +225,7 @@ impl Captcha {
     /// Whether a person types its answer, so that it could hold a `|`.
     #[must_use]
     pub fn is_free_text(&self) -> bool {
-        self.method.look() == LookKind::BatchFreely
+        self.kind.method.look() == LookKind::BatchFreely
     }
 
     /// A batch showed something at its place that is not certainly its own; `fenced`, and that did not help.
@@ -269,7 +295,7 @@ impl Captcha {
             let is_end = code.reaction() == Reaction::EndCaptcha;
             return if is_end { self.learn(Look::Code(code)) } else { Learned::Nothing };
         }
-        match self.method.pushed() {
+        match self.kind.method.pushed() {
             PushedAnswer::Take => self.learn(Look::Solved(Answer::Text(text).into())),
             PushedAnswer::Look => {
                 self.pushed = Pushed::Text(text, now);

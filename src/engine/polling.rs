@@ -15,15 +15,17 @@
 //!   needs exactly one call and one look, whatever becomes of other captchas. In the seconds that remain after it further
 //!   looks are asked for, which nothing is kept for.
 //!
-//! Looks fall on a grid, always rounded up: captchas of many clients that come due near each other share a call.
+//! When a look is worth its price is learned, see [`super::timing`]; a captcha joins a call that leaves anyway, see
+//! `placing`.
 
+mod calendar;
 mod gathering;
-mod grid;
 mod look_call;
+mod placing;
 mod pushed;
 mod settling;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::captcha::{Captcha, LIFETIME, Learned};
@@ -31,11 +33,11 @@ pub use super::captcha::{Effect, LookForm};
 pub use look_call::{LookCall, Looked};
 pub use pushed::Pushed;
 
+use calendar::Calendar;
 use gathering::Gathering;
-use grid::{GRID_MAX, grid, grid_after};
 
 use super::fences::Fences;
-use super::timing::{Kind, Timing};
+use super::timing::{Kind, Times, Timing};
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
@@ -44,7 +46,7 @@ use crate::protocol::methods::Method;
 pub const BATCH_SIZE_AT_START: usize = 12;
 /// Smallest batch size in use: two captchas and the fence between them.
 const BATCH_SIZE_MIN: usize = 3;
-/// How long a look may take for another to be possible after an interval: with a grid's step, for looks fall on it.
+/// How long a look may take for another to be possible after an interval.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
 
 /// Where a captcha stands in line.
@@ -65,10 +67,12 @@ pub struct Polling {
     open: HashMap<CaptchaId, Captcha>,
     /// Where each stands in line.
     places: HashMap<CaptchaId, InLine>,
-    /// Captchas by the moment at which they are due, which is on the grid.
-    due: BTreeMap<Timestamp, VecDeque<CaptchaId>>,
+    calendar: Calendar,
+    times: Times,
     /// When a look last brought something.
     last_success: Option<Timestamp>,
+    /// When captchas are looked at next, where that is news.
+    placed: Vec<(CaptchaId, Timestamp)>,
 }
 
 impl Polling {
@@ -81,24 +85,27 @@ impl Polling {
             fences: Fences::default(),
             open: HashMap::new(),
             places: HashMap::new(),
-            due: BTreeMap::new(),
+            calendar: Calendar::default(),
+            times: Times::new(timing),
             last_success: None,
+            placed: Vec::new(),
         }
     }
 
     /// Takes new settings over; a look that is due already keeps its moment.
     pub fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
+        self.times.set_timing(timing);
         self.batch_size = self.batch_size.min(timing.max_ids);
     }
 
     /// A captcha was accepted at `uploaded_at`; nobody knows of a look at it after `looked_at`, the moment of a restart
     /// for a captcha that was recovered.
     pub fn open(&mut self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp, looked_at: Option<Timestamp>) {
-        self.open.insert(id, Captcha::new(kind.method, uploaded_at));
-        let first = uploaded_at + self.timing.first_look_of(kind);
+        self.open.insert(id, Captcha::new(kind, uploaded_at));
+        let first = uploaded_at + self.timing.earliest_look(kind.method);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
-        self.schedule(id, earliest, earliest);
+        self.place_first(id, earliest);
         // The documented minimum is for whoever cannot know of an answer.
         let possible = looked_at.map_or(uploaded_at, |looked_at| looked_at + self.timing.interval);
         self.places.entry(id).or_default().earliest = possible;
@@ -115,16 +122,22 @@ impl Polling {
         now: Timestamp,
     ) {
         if is_solved && !self.open.contains_key(&id) && now < uploaded_at + LIFETIME {
-            self.open.insert(id, Captcha::new(method, uploaded_at));
-            // One that is in a call as a fence is scheduled when that comes back.
+            let mut captcha = Captcha::new(method.into(), uploaded_at);
+            captcha.want_price(is_solved);
+            self.open.insert(id, captcha);
+            // One that is in a call as a fence is placed when that comes back.
             if !self.fences.withdraw(id) {
                 let earliest = now + self.timing.interval;
-                self.schedule(id, earliest, earliest);
+                self.place_again(id, earliest, earliest, 1);
             }
-        }
-        if let Some(captcha) = self.open.get_mut(&id) {
+        } else if let Some(captcha) = self.open.get_mut(&id) {
             captcha.want_price(is_solved);
         }
+    }
+
+    /// The time within which `fraction` of each method's captchas are solved, where it is known.
+    pub fn expected(&self, fraction: f32) -> impl Iterator<Item = (Method, Duration)> {
+        self.times.quantiles(fraction)
     }
 
     /// Captchas that are still looked at.
@@ -142,7 +155,12 @@ impl Polling {
     /// When [`Self::plan`] has something to do next.
     #[must_use]
     pub fn next_at(&self) -> Timestamp {
-        self.due.keys().next().copied().unwrap_or(Timestamp::NEVER)
+        self.calendar.next_at()
+    }
+
+    /// When captchas are looked at next that were placed since the last call of this.
+    pub fn take_placed(&mut self) -> Vec<(CaptchaId, Timestamp)> {
+        std::mem::take(&mut self.placed)
     }
 
     /// The calls that are due: at most `calls_max`, and a last batch that is not full. Each captcha in one is in flight
@@ -155,6 +173,7 @@ impl Polling {
         now: Timestamp,
     ) -> (Vec<LookCall>, Vec<(CaptchaId, Effect)>) {
         let (mut calls, mut over) = (Vec::new(), Vec::new());
+        self.decide(now);
         let free = |fences: &Fences| if spares_looks { 0 } else { fences.free(now) };
         let mut fences = free(&self.fences);
         let mut batch = Gathering::begin(self.batch_size, fences);
@@ -195,18 +214,16 @@ impl Polling {
             batch.add(id, is_typed, ids_max);
         }
         calls.extend(batch.close(self.batch_size, &mut self.fences, now));
+        for call in &mut calls {
+            call.at = now;
+        }
         (calls, over)
     }
 
     /// The captcha that has been due for the longest.
     fn next_due(&mut self, now: Timestamp) -> Option<CaptchaId> {
         loop {
-            let mut bucket = self.due.first_entry().filter(|bucket| *bucket.key() <= now)?;
-            let due = *bucket.key();
-            let Some(id) = bucket.get_mut().pop_front() else {
-                bucket.remove();
-                continue;
-            };
+            let (due, id) = self.calendar.next_due(now)?;
             // It may have got another place in line since.
             if self.places.get_mut(&id).and_then(|place| place.due.take_if(|at| *at == due)).is_some() {
                 return Some(id);
@@ -220,7 +237,7 @@ impl Polling {
     }
 
     /// The call was not sent, at `now`; its captchas come due again at `at`, but always later than now, and before their
-    /// end as often as the grid allows: a last look that may not be made yet is not given up.
+    /// end again and again: a last look that may not be made yet is not given up.
     pub fn postpone(&mut self, call: LookCall, at: Timestamp, now: Timestamp) {
         for (_, id) in call.captchas() {
             let Some(captcha) = self.open.get(&id) else { continue };
@@ -228,8 +245,8 @@ impl Polling {
                 self.close(id);
                 continue;
             }
-            let latest = captcha.last_look_at().max(now + GRID_MAX);
-            let at = at.min(latest).max(now + grid(self.timing.interval)).min(captcha.ends_at());
+            let soon = now + self.again_after();
+            let at = at.min(captcha.last_look_at()).max(soon).min(captcha.ends_at());
             self.put(id, at);
         }
         for (_, fence) in call.fences.into_iter().rev() {
@@ -244,35 +261,8 @@ impl Polling {
         if self.open.contains_key(&id) {
             self.fences.withdraw(id);
             let earliest = now + self.timing.interval;
-            self.schedule(id, earliest, earliest);
+            self.place_again(id, earliest, earliest, 1);
         }
-    }
-
-    /// Sets the next look at `id`, unless it has ended, to `wanted` on the grid. A look after which none could follow is
-    /// made shortly before the end. Then there is time for another when that one came back soon; after it, for the end.
-    fn schedule(&mut self, id: CaptchaId, earliest: Timestamp, wanted: Timestamp) {
-        let Some(captcha) = self.open.get_mut(&id) else {
-            return;
-        };
-        let last = captcha.last_look_at();
-        let at = if earliest + LOOK_TAKES > captcha.ends_at() {
-            captcha.ends_at()
-        } else if earliest > last {
-            earliest
-        } else if wanted + self.timing.interval + LOOK_TAKES > last {
-            last
-        } else {
-            wanted
-        };
-        self.places.entry(id).or_default().earliest = earliest;
-        self.put(id, at);
-    }
-
-    /// Puts a captcha in line for the first moment of the grid from `at` on; where it stood before counts no more.
-    fn put(&mut self, id: CaptchaId, at: Timestamp) {
-        let due = grid_after(at, grid(self.timing.interval));
-        self.places.entry(id).or_default().due = Some(due);
-        self.due.entry(due).or_default().push_back(id);
     }
 }
 

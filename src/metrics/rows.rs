@@ -68,6 +68,8 @@ catalogue! {
     answer_delay_seconds: HistogramVec["client", "method"] in DELAY_SECONDS;
     /// Time from the upload to the answer being known here, in seconds.
     solve_seconds: HistogramVec["client", "method"] in SOLVE_SECONDS;
+    /// Time within which a part of a method's captchas is solved, as their looks have taught it, in seconds; the part is from 0 to 1.
+    expected_solve_seconds: GaugeVec["method", "part"];
     /// Calls to the upstream that ended, by kind and outcome.
     upstream_calls_total: IntCounterVec["call", "outcome"];
     /// Time that calls to the upstream took, in seconds.

@@ -9,6 +9,7 @@ use super::labels::ClientCall;
 use super::{CallOutcome, Metrics, OTHER, PushOutcome, gauge, numbers, seconds};
 use crate::clock::Timestamp;
 use crate::protocol::errors::{Code, ErrorCode};
+use crate::protocol::methods::Method;
 use crate::upstream::CallKind;
 
 impl Metrics {
@@ -41,6 +42,12 @@ impl Metrics {
 
     pub fn pushes_registered(&self, is_registered: bool) {
         self.catalogue.pushes_registered.set(is_registered.into());
+    }
+
+    /// A method's captchas are expected to be solved within `time`, but for the rest beyond `part`.
+    pub fn expected(&self, method: Method, part: &'static str, time: Duration) {
+        let labels = [method.label(), part];
+        self.catalogue.expected_solve_seconds.with_label_values(&labels).set(time.as_secs_f64());
     }
 
     pub fn polling(&self, open: usize, batch_size: usize) {

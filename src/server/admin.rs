@@ -10,6 +10,7 @@ use super::status::{self, State, Status};
 
 pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
     server.driver.gate.publish();
+    server.driver.poller.publish();
     standings::publish(&server);
     match server.metrics.text() {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),

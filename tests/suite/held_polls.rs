@@ -45,22 +45,43 @@ fn spawn_poll(
 }
 
 #[test]
-fn a_poll_waits_as_long_as_its_clients_hold_and_wakes_when_the_answer_comes() {
+fn a_poll_is_held_while_a_look_is_due_and_is_told_what_it_shows_at_once() {
     paused(async {
         let gateway = gateway(9, 10).await;
         let id = gateway.upload("textcaptcha=two+and+two").await;
-        gateway.clock.sleep(seconds(3)).await;
         assert_eq!(
             poll(&gateway, id, Wait::Hold).await,
-            (false, seconds(4)),
-            "the first look is due, and is too soon"
+            (false, Duration::ZERO),
+            "the first look comes after 5 s"
         );
-        // The second look comes five seconds after the reply to the first.
+        gateway.clock.sleep(seconds(3)).await;
         let (is_told, waited) = poll(&gateway, id, Wait::Hold).await;
-        assert!(is_told && waited < seconds(4), "{waited:?}");
+        assert!(
+            !is_told && waited >= seconds(2) && waited < seconds(3),
+            "until the first look is back: {waited:?}"
+        );
+        gateway.clock.sleep(seconds(4)).await;
+        let (is_told, waited) = poll(&gateway, id, Wait::Hold).await;
+        assert!(is_told && waited < seconds(2), "until the second: {waited:?}");
         assert_eq!(poll(&gateway, id, Wait::Hold).await, (true, Duration::ZERO));
         let looks = gateway.upstream.model().state(gateway.clock.now()).counts.looks;
         assert_eq!(looks, 2, "however often the client asked");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_sleep_between_its_polls_is_held_as_long_as_its_hold() {
+    paused(async {
+        let gateway = gateway(60, 10).await;
+        let id = gateway.upload("textcaptcha=two+and+two").await;
+        assert_eq!(poll(&gateway, id, Wait::Hold).await, (false, Duration::ZERO));
+        for _ in 0..3 {
+            assert_eq!(poll(&gateway, id, Wait::Hold).await, (false, seconds(4)));
+            gateway.clock.sleep(Duration::from_millis(999)).await;
+        }
+        gateway.clock.sleep(Duration::from_millis(1)).await;
+        let (_, waited) = poll(&gateway, id, Wait::Hold).await;
+        assert!(waited < seconds(4), "it sleeps for a second: {waited:?}");
     });
 }
 

@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod coalescing;
 mod contract;
+mod delay;
 mod dependencies;
 mod drift;
 mod fuzz;

@@ -1,5 +1,6 @@
 //! Calls that look at captchas.
 
+use crate::clock::Timestamp;
 use crate::engine::captcha::LookForm;
 use crate::engine::fences::Fence;
 use crate::protocol::ids::CaptchaId;
@@ -13,6 +14,8 @@ pub struct LookCall {
     /// Those of the ids whose answers are known already, and where they stand.
     pub fences: Vec<(usize, Fence)>,
     pub form: LookForm,
+    /// When it was planned, which is before it is sent.
+    pub at: Timestamp,
     /// Whether it is the look that is kept for its captcha until the end.
     pub is_last: bool,
     /// Whether it holds as many ids as the batch size in use.
@@ -23,7 +26,14 @@ impl LookCall {
     /// A call that looks at one captcha.
     #[must_use]
     pub fn alone(id: CaptchaId, form: LookForm) -> Self {
-        Self { ids: vec![id], fences: Vec::new(), form, is_last: false, is_full: false }
+        Self {
+            ids: vec![id],
+            fences: Vec::new(),
+            form,
+            at: Timestamp::default(),
+            is_last: false,
+            is_full: false,
+        }
     }
 
     /// The fence at a place of `ids`, if there is one.

@@ -25,7 +25,20 @@ impl Polling {
         if !captcha.waits_for_answer() || captcha.ends_at() <= now {
             return Pushed::Late;
         }
-        match captcha.learn_push(text, now) {
+        let (kind, age, is_news) =
+            (captcha.kind(), now.since(captcha.uploaded_at()), !captcha.is_known_solved());
+        let learned = captcha.learn_push(text, now);
+        let is_answer = match &learned {
+            Learned::Nothing => captcha.is_known_solved(),
+            Learned::More(Effect::Solved(solution)) | Learned::Last(Effect::Solved(solution)) => {
+                !solution.answer.is_failed()
+            }
+            Learned::More(_) | Learned::Last(_) => false,
+        };
+        if is_news && is_answer {
+            self.times.pushed(kind, age);
+        }
+        match learned {
             Learned::Nothing => {
                 self.hurry(id, now);
                 Pushed::Looked
@@ -36,10 +49,10 @@ impl Polling {
             }
             Learned::Last(effect) => {
                 // The reply to a look that is under way is read as if it were open: which piece is whose depends on all.
-                if self.places.get(&id).is_some_and(|place| place.due.is_none()) {
-                    captcha.leave_when_back();
-                } else {
-                    self.close(id);
+                let is_under_way = self.places.get(&id).is_some_and(|place| place.due.is_none());
+                match self.open.get_mut(&id) {
+                    Some(captcha) if is_under_way => captcha.leave_when_back(),
+                    _ => self.close(id),
                 }
                 Pushed::Answered(effect)
             }

@@ -27,7 +27,7 @@ impl Polling {
         }
         let mut out_of_place = Vec::new();
         match looked {
-            Looked::One(look) => self.take_piece(call.ids[0], look, now, &mut effects),
+            Looked::One(look) => self.take_piece(&call, call.ids[0], look, now, &mut effects),
             Looked::Many(Batch::Pieces(looks)) => {
                 out_of_place = self.take_pieces(&call, looks, now, &mut effects);
             }
@@ -44,15 +44,15 @@ impl Polling {
             }
         }
         let earliest = now + self.timing.interval;
+        self.times.set_gap(gap);
+        let together = call.captchas().filter(|(_, id)| self.open.contains_key(id)).count();
         for (_, id) in call.captchas() {
             if let Some(captcha) = self.open.get_mut(&id).filter(|_| call.is_last) {
                 captcha.last_look_made();
             }
             match self.open.get(&id) {
                 Some(captcha) if captcha.is_over() => self.close(id),
-                // There is something to fetch.
-                Some(captcha) if captcha.is_known_solved() => self.schedule(id, earliest, earliest),
-                _ => self.schedule(id, earliest, earliest.max(now + gap)),
+                _ => self.place_again(id, earliest, earliest.max(now + gap), together),
             }
         }
         if !call.fences.is_empty() && out_of_place.len() == call.fences.len() {
@@ -97,7 +97,7 @@ impl Polling {
             };
             if certain[place] {
                 captcha.matched();
-                self.take_piece(id, look, now, effects);
+                self.take_piece(call, id, look, now, effects);
             } else if !matches!(look, Look::NotReady) {
                 captcha.doubt(!call.fences.is_empty());
             }
@@ -109,19 +109,32 @@ impl Polling {
     /// now on.
     fn take_piece(
         &mut self,
+        call: &LookCall,
         id: CaptchaId,
         look: Look,
         now: Timestamp,
         effects: &mut Vec<(CaptchaId, Effect)>,
     ) {
-        let uploaded_at = self.open.get(&id).map(Captcha::uploaded_at);
+        let Some(captcha) = self.open.get_mut(&id) else { return };
+        if matches!(look, Look::NotReady) {
+            captcha.was_unsolved(call.at);
+        }
+        let (kind, uploaded_at) = (captcha.kind(), captcha.uploaded_at());
+        // What was pushed has taught it already.
+        let unsolved_at = (!captcha.is_known_solved()).then_some(captcha.unsolved_at());
         let text = match &look {
             Look::Solved(Solution { answer: Answer::Text(text), .. }) => Some(text.clone()),
             _ => None,
         };
-        effects.extend(self.learn(id, |captcha| captcha.learn(look)));
+        let effect = self.learn(id, |captcha| captcha.learn(look));
+        if let (Some(unsolved_at), Some((_, Effect::Solved(solution)))) = (unsolved_at, &effect)
+            && !solution.answer.is_failed()
+        {
+            self.times.looked(kind, unsolved_at, now.since(uploaded_at));
+        }
+        effects.extend(effect);
         let is_over = !self.open.contains_key(&id);
-        if let (true, Some(text), Some(uploaded_at)) = (is_over, text, uploaded_at) {
+        if let (true, Some(text)) = (is_over, text) {
             self.fences.add(id, &text, uploaded_at, now + self.timing.interval);
         }
     }

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::placing::{grid, next_step};
 use super::*;
 use crate::engine::captcha::STRANGE_CODES_MAX;
 use crate::protocol::answer::{Answer, Solution};
@@ -15,7 +16,7 @@ fn seconds(count: u64) -> Duration {
 
 /// The first moment of the grid that is so many seconds after the start.
 fn at(count: u64) -> Timestamp {
-    grid_after(START + seconds(count), grid(seconds(5)))
+    next_step(START + seconds(count), grid(seconds(5)))
 }
 
 fn polling() -> Polling {
@@ -231,22 +232,23 @@ fn a_strange_code_ends_a_captcha_only_when_it_comes_for_a_minute() {
 
 #[test]
 fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
+    let exactly = |count| START + seconds(count);
     let mut polling = opened(1);
     let call = calls(&mut polling, at(5)).remove(0);
     let looked = not_ready(&call);
     polling.settle(call, looked, seconds(3_600), at(800));
-    assert_eq!(polling.next_at(), at(890));
-    let call = calls(&mut polling, at(890)).remove(0);
+    assert_eq!(polling.next_at(), exactly(890));
+    let call = calls(&mut polling, exactly(890)).remove(0);
     assert!(call.is_last);
     let looked = not_ready(&call);
-    settle(&mut polling, &call, looked, at(890));
-    assert_eq!(polling.next_at(), at(896), "the time that is left is used");
-    let call = calls(&mut polling, at(896)).remove(0);
+    settle(&mut polling, &call, looked, exactly(890));
+    assert_eq!(polling.next_at(), exactly(895), "the time that is left is used");
+    let call = calls(&mut polling, exactly(895)).remove(0);
     assert!(!call.is_last, "only one is kept");
     let looked = not_ready(&call);
-    settle(&mut polling, &call, looked, at(896));
-    assert_eq!(polling.next_at(), at(900));
-    let (planned, over) = polling.plan(10, false, at(900));
+    settle(&mut polling, &call, looked, exactly(895));
+    assert_eq!(polling.next_at(), exactly(900));
+    let (planned, over) = polling.plan(10, false, exactly(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));
     assert_eq!((polling.open_count(), polling.next_at()), (0, Timestamp::NEVER));
 }

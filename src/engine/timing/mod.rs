@@ -5,7 +5,7 @@
 //! | `settings` | what the settings and the documentation say about when to look |
 //! | `estimate` | how long captchas of one kind take, as far as looks can tell |
 //! | `plan` | when to look at one captcha, so that its client waits as little as the looks are worth |
-//! | `times` | an estimate and a plan for each method, and for each page that has enough captchas |
+//! | `times` | an estimate and a plan for each method, and for each page whose captchas take another time |
 //!
 //! The bounds come first: no look before the documented minimum, none within `polling.interval` of the one before.
 //! Between them, a look is made when it shortens waiting by more than it is worth. Until a method is known, and for a

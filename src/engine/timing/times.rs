@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::estimate::Estimate;
+use super::estimate::{CLEARLY, Estimate, led_by};
 use super::plan::Plan;
 use super::{Kind, Timing};
 use crate::protocol::methods::Method;
@@ -14,7 +14,7 @@ use crate::protocol::page::Page;
 pub const PAGES_MAX: usize = 500;
 /// Observations before a method's times are believed.
 const METHOD_SEEN_MIN: u32 = 20;
-/// Observations before a page's own times are believed rather than its method's.
+/// Observations before a page's own times are believed, where they foresee clearly better than its method's.
 const PAGE_SEEN_MIN: u32 = 40;
 /// Observations after which a plan is made anew.
 const PLAN_EVERY: u32 = 4;
@@ -35,6 +35,8 @@ const PUSHES_LOST_MAX: f32 = 0.25;
 #[derive(Clone, Debug, Default)]
 struct Known {
     estimate: Estimate,
+    /// How much better a page's own times foresaw than its method's, as a logarithm.
+    leads: f32,
     plan: Option<Plan>,
     /// Observations since the plan was made.
     since: u32,
@@ -67,6 +69,11 @@ impl Times {
             uses: 0,
             pushes_lost: 0.0,
         }
+    }
+
+    /// Captchas that come from now on follow these settings.
+    pub const fn set_timing(&mut self, timing: Timing) {
+        self.timing = timing;
     }
 
     /// The time to leave between two looks at present: the less is left of the budgets, the more a look is worth.
@@ -108,10 +115,14 @@ impl Times {
                 known.plan = Some(Plan::new(&known.estimate, interval, price));
             }
         };
-        learn(self.methods.entry(kind.method).or_default(), METHOD_SEEN_MIN);
+        let of_method = self.methods.entry(kind.method).or_default();
+        let foreseen = of_method.estimate.likelihood(after, until);
+        learn(of_method, METHOD_SEEN_MIN);
         if let Some(page) = kind.page {
             make_room(&mut self.pages, &(kind.method, page));
-            learn(self.pages.entry((kind.method, page)).or_default(), PAGE_SEEN_MIN);
+            let of_page = self.pages.entry((kind.method, page)).or_default();
+            of_page.leads = led_by(of_page.leads, of_page.estimate.likelihood(after, until), foreseen);
+            learn(of_page, PAGE_SEEN_MIN);
         }
     }
 
@@ -119,7 +130,8 @@ impl Times {
     /// advises.
     #[must_use]
     pub fn plan(&self, kind: Kind) -> Option<&Plan> {
-        let page = kind.page.and_then(|page| self.pages.get(&(kind.method, page))?.plan.as_ref());
+        let page = kind.page.and_then(|page| self.pages.get(&(kind.method, page)));
+        let page = page.filter(|known| known.leads > CLEARLY).and_then(|known| known.plan.as_ref());
         page.or_else(|| self.methods.get(&kind.method)?.plan.as_ref())
     }
 

@@ -15,8 +15,9 @@ use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Model, Reply, Scenario};
 use capgate::store::MemoryStore;
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
-use super::{NoReceivers, client_key};
+use super::{NoReceivers, client_key, urlencoded};
 
 const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -33,34 +34,89 @@ pub struct ModelUpstream {
     clock: Clock,
     /// One way, there or back.
     way: Duration,
+    /// A call has changed it.
+    changed: Notify,
 }
 
 impl ModelUpstream {
     pub fn new(scenario: Scenario, way: Duration, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { model: Mutex::new(Model::new(scenario, clock.now())), clock, way })
+        let model = Mutex::new(Model::new(scenario, clock.now()));
+        Arc::new(Self { model, clock, way, changed: Notify::new() })
     }
 
     pub fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a new connection takes.
+    pub async fn connect(&self) {
+        self.clock.sleep(self.way * WAYS_TO_CONNECT).await;
+    }
+
     /// A call of whoever talks to the upstream itself.
     pub async fn handle(&self, endpoint: Endpoint, form: &Form) -> Reply {
         self.clock.sleep(self.way).await;
         let reply = self.model().handle(endpoint, form, self.clock.now());
+        self.changed.notify_one();
         self.clock.sleep(self.way).await;
         reply
     }
+
+    /// Pushes answers to the gateway as they come, for ever; each is one way under way.
+    async fn push(self: Arc<Self>, driver: Arc<Driver>) {
+        loop {
+            let changed = self.changed.notified();
+            let (next, now) = (self.model().next_push_at(), self.clock.now());
+            if next > now {
+                tokio::select! {
+                    () = changed => {}
+                    () = self.clock.sleep_until(next) => {}
+                }
+            }
+            let due = self.model().pushes_due(self.clock.now());
+            for (push, code) in due {
+                let (upstream, driver) = (Arc::clone(&self), Arc::clone(&driver));
+                tokio::spawn(async move {
+                    upstream.clock.sleep(upstream.way).await;
+                    let id = push.id.to_string();
+                    let body = urlencoded(&[("id", id.as_str()), ("code", code.as_str())]);
+                    driver.pushes.arrived("", &Bytes::from(body));
+                    upstream.model().push_taken(push.id, upstream.clock.now());
+                });
+            }
+        }
+    }
 }
+
+/// How long the gateway keeps an idle connection, for uploads and for all else.
+const KEPT_FOR: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(30)];
+/// Ways that a new connection takes before a call can go out: the hands of TCP and of TLS are shaken.
+const WAYS_TO_CONNECT: u32 = 4;
 
 /// The driver's way to it.
 #[derive(Debug)]
-struct Line(Arc<ModelUpstream>);
+struct Line {
+    upstream: Arc<ModelUpstream>,
+    /// When a connection was last used, for uploads and for all else.
+    used_at: Arc<Mutex<[Timestamp; 2]>>,
+}
+
+impl Line {
+    /// Whether the call can go out on a connection that stands already.
+    fn is_connected(used_at: &Mutex<[Timestamp; 2]>, call: &Call, now: Timestamp) -> bool {
+        let which = usize::from(!matches!(call, Call::Submit(_)));
+        let mut used_at = used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        now.since(std::mem::replace(&mut used_at[which], now)) < KEPT_FOR[which]
+    }
+}
 
 impl Upstream for Line {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Bytes, UpstreamError>> {
-        let upstream = Arc::clone(&self.0);
+        let (upstream, used_at) = (Arc::clone(&self.upstream), Arc::clone(&self.used_at));
         Box::pin(async move {
+            if !Self::is_connected(&used_at, &call, upstream.clock.now()) {
+                upstream.connect().await;
+            }
             let (endpoint, form) = form_of(&call);
             let reply = upstream.handle(endpoint, &form).await;
             match reply.fault {
@@ -80,7 +136,8 @@ pub fn form_of(call: &Call) -> (Endpoint, Form) {
     let key = UpstreamKey::new(DEFAULT_KEY);
     if let Call::Submit(upload) = call {
         let mut form = Form::default();
-        for field in std::iter::once(&Field::text("key", DEFAULT_KEY)).chain(upload.fields()) {
+        let (key, push) = (Field::text("key", DEFAULT_KEY), upload.push_field());
+        for field in std::iter::once(&key).chain(upload.fields()).chain(&push) {
             form.set(field.clone()).expect("an upload has few parameters");
         }
         return (Endpoint::InPhp, form);
@@ -120,12 +177,14 @@ impl PausedGateway {
         config.clients = (1..=count).map(client).collect();
         change(&mut config);
         let upstream = ModelUpstream::new(scenario, way, clock);
-        let (line, metrics) = (Arc::new(Line(Arc::clone(&upstream))), Arc::new(Metrics::default()));
+        let line = Arc::new(Line { upstream: Arc::clone(&upstream), used_at: Arc::default() });
+        let metrics = Arc::new(Metrics::default());
         let store = Arc::new(MemoryStore::default());
         let receivers = Arc::new(NoReceivers);
         let driver = Driver::start(&config, clock, store, line, receivers, Arc::clone(&metrics)).await;
         let driver = Arc::new(driver.expect("an empty store can be read"));
         let clients = Clients::new(&config, &metrics);
+        tokio::spawn(Arc::clone(&upstream).push(Arc::clone(&driver)));
         Self { clock, driver, upstream, metrics, clients }
     }
 

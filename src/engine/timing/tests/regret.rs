@@ -69,7 +69,7 @@ struct Played {
     clairvoyant: Vec<Score>,
 }
 
-const CAPTCHAS: usize = 4_000;
+const CAPTCHAS: usize = 3_000;
 
 fn play(method: Method, draw: Distribution) -> Played {
     let kind = Kind::from(method);
