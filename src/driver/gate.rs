@@ -16,6 +16,7 @@ use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
 use crate::engine::{Limits, Wait};
 use crate::metrics::{CallOutcome, Metrics};
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
+use crate::protocol::reply::{Told, read_told};
 use crate::store::{Change, StoreError};
 use crate::upstream::{Call, CallKind, Upstream, UpstreamError};
 
@@ -51,6 +52,16 @@ impl std::fmt::Debug for Gate {
 pub struct CallEnd {
     pub outcome: CallOutcome,
     pub ended: Ended,
+}
+
+/// Why the upstream did not do what it was asked for.
+#[derive(Debug)]
+pub enum NotDone {
+    /// It said so.
+    Code(Code),
+    /// It said what nobody understands.
+    Garbage,
+    NoReply(UpstreamError),
 }
 
 impl Gate {
@@ -147,6 +158,26 @@ impl Gate {
             let _ = self.keep().await;
         }
         result
+    }
+
+    /// Sends an admitted call whose reply begins with `OK` when the upstream did what it was asked for.
+    ///
+    /// # Errors
+    /// [`NotDone`]; the ticket is settled all the same.
+    pub async fn send_for_ok(&self, ticket: Ticket, call: Call) -> Result<(), NotDone> {
+        let told = self.send(ticket, call, |body| {
+            let end = |outcome, ended| CallEnd { outcome, ended };
+            match read_told(body) {
+                Told::Text(text) if text.starts_with("OK") => (Ok(()), end(CallOutcome::Done, Ended::Done)),
+                Told::Code(code) => {
+                    (Err(NotDone::Code(code.clone())), end(CallOutcome::Code, Ended::Code(code)))
+                }
+                Told::Text(_) | Told::Garbage => {
+                    (Err(NotDone::Garbage), end(CallOutcome::Garbage, Ended::NoCode))
+                }
+            }
+        });
+        told.await.unwrap_or_else(|error| Err(NotDone::NoReply(error)))
     }
 
     /// Notes what of a call's end is a trouble. An error without a reply was noted where it was met.

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use super::answers::{Answers, Report};
-use super::gate::{CallEnd, Gate};
+use super::gate::{Gate, NotDone};
 use super::keeper::Keeper;
 use super::tasks::Tasks;
 use crate::clock::Clock;
-use crate::engine::refusal::{CallKind as Asked, Ended};
-use crate::metrics::{CallOutcome, Metrics};
+use crate::engine::refusal::CallKind as Asked;
+use crate::metrics::Metrics;
 use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::Verdict;
-use crate::protocol::reply::{Told, read_told};
 use crate::store::Change;
 use crate::upstream::Call;
 
@@ -88,22 +87,14 @@ impl Reports {
             self.metrics.refused(call.kind(), refusal.why.label());
             NotReported::NotNow("calls to the upstream wait; try again later")
         })?;
-        let told = self.gate.send(ticket, call, |body| {
-            let told = read_told(body);
-            let (outcome, ended) = match &told {
-                Told::Text(text) if text.starts_with("OK") => (CallOutcome::Done, Ended::Done),
-                Told::Code(code) => (CallOutcome::Code, Ended::Code(code.clone())),
-                Told::Text(_) | Told::Garbage => (CallOutcome::Garbage, Ended::NoCode),
-            };
-            (told, CallEnd { outcome, ended })
-        });
-        match told.await {
-            // `OK_REPORT_RECORDED`; who answers anything else in text has not recorded it.
-            Ok(Told::Text(text)) if text.starts_with("OK") => Ok(()),
-            Ok(Told::Code(code)) if code.known().is_none_or(|code| !code.is_about_account()) => {
-                Err(NotReported::Upstream(code))
+        // `OK_REPORT_RECORDED`; who answers anything else in text has not recorded it.
+        self.gate.send_for_ok(ticket, call).await.map_err(|not_done| match not_done {
+            NotDone::Code(code) if code.known().is_none_or(|code| !code.is_about_account()) => {
+                NotReported::Upstream(code)
             }
-            _ => Err(NotReported::NotNow("the upstream did not take the report; try again later")),
-        }
+            NotDone::Code(_) | NotDone::Garbage | NotDone::NoReply(_) => {
+                NotReported::NotNow("the upstream did not take the report; try again later")
+            }
+        })
     }
 }

@@ -10,6 +10,8 @@
 
 mod dead;
 mod places;
+mod pushing;
+mod recovery;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,14 +26,14 @@ use super::pingbacks::Pingbacks;
 use super::tasks::Tasks;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Live};
-use crate::engine::deliveries::{Attempt, Deliveries, LineName, Pace, Plan, Settled};
+use crate::engine::deliveries::{Deliveries, LineName, Pace};
 use crate::metrics::Metrics;
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::pingback::{Push, Target};
+use crate::protocol::pingback::Target;
 use crate::protocol::submit::WrongCall;
-use crate::receivers::{NotTaken, Receivers};
-use crate::store::{Change, Dead, Delivery, StoreError};
+use crate::receivers::Receivers;
+use crate::store::{Change, StoreError};
 pub use dead::DeadLetter;
 use dead::DeadLetters;
 use places::{Place, Places};
@@ -195,189 +197,10 @@ impl Callbacks {
         self.changed.notify_one();
     }
 
-    /// Pushes what is due, for ever.
-    pub async fn run(self: Arc<Self>) {
-        loop {
-            let changed = self.changed.notified();
-            let Plan { attempts, dead } = self.with(|state| {
-                state.deliveries.set_pace(pace(&self.live));
-                state.deliveries.plan(self.clock.now())
-            });
-            for id in dead {
-                self.give_up(id).await;
-            }
-            for id in attempts {
-                let callbacks = Arc::clone(&self);
-                self.tasks.spawn(async move { callbacks.attempt(id).await });
-            }
-            let next = self.with(|state| state.deliveries.next_at());
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = self.clock.sleep_until(next) => {}
-            }
-        }
-    }
-
-    async fn attempt(&self, id: CaptchaId) {
-        let found = self.with(|state| {
-            let Due { wanted, code, .. } = state.due.get(&id)?;
-            Some((Arc::clone(&wanted.client), wanted.target.clone(), code.clone()))
-        });
-        let Some((client, target, code)) = found else { return };
-        // Whoever takes a host back wants nothing pushed to it any more.
-        if !self.registered.has(&client, target.host()) {
-            self.metrics.pingback_attempted(&client, "unregistered");
-            self.with(|state| {
-                state.deliveries.abandon(id);
-                if let Some(due) = state.due.get_mut(&id) {
-                    due.failure = Some("the host is no longer registered".to_owned());
-                }
-            });
-            self.changed.notify_one();
-            return self.give_up(id).await;
-        }
-        let body = Push { id, code }.to_body();
-        let taken = self.receivers.push(&target, body, &self.live.load().pingback).await;
-        let outcome = taken.as_ref().map_or_else(NotTaken::label, |()| "taken");
-        self.metrics.pingback_attempted(&client, outcome);
-        let attempt = match &taken {
-            Ok(()) => Attempt::Delivered,
-            Err(failure) if failure.is_answer() => Attempt::Refused,
-            Err(_) => Attempt::Unreachable,
-        };
-        let now = self.clock.now();
-        let settled = self.with(|state| {
-            if let Some(due) = state.due.get_mut(&id) {
-                due.attempts += 1;
-                due.failure = taken.as_ref().err().map(ToString::to_string);
-            }
-            state.deliveries.settle(id, attempt, rand::random(), now)
-        });
-        self.changed.notify_one();
-        match settled {
-            Settled::Delivered => self.delivered(id, now).await,
-            Settled::Dead => self.give_up(id).await,
-            Settled::Again(at) => {
-                let failure = taken.err().map_or_else(String::new, |failure| failure.to_string());
-                tracing::debug!(%client, captcha = %id, receiver = ?target, failure, again = %at, "a pingback was not taken");
-            }
-        }
-    }
-
-    async fn delivered(&self, id: CaptchaId, now: Timestamp) {
-        let Some(due) = self.with(|state| state.due.remove(&id)) else { return };
-        self.metrics.pingback_delivered(&due.wanted.client, now.since(due.since));
-        let client = &due.wanted.client;
-        tracing::info!(%client, captcha = %id, receiver = ?due.wanted.target, attempts = due.attempts, "pingback delivered");
-        self.keeper.keep(Change::DeliveryOver { id }).await;
-    }
-
-    async fn give_up(&self, id: CaptchaId) {
-        if let Some(due) = self.with(|state| state.due.remove(&id)) {
-            self.bury(id, due).await;
-        }
-    }
-
-    async fn bury(&self, id: CaptchaId, due: Due) {
-        let Due { wanted, code, since, attempts, failure } = due;
-        let Wanted { client, target, .. } = wanted;
-        let why = failure.unwrap_or_else(|| "its turn did not come".to_owned());
-        tracing::warn!(%client, captcha = %id, receiver = ?target, attempts, why, "a pingback was given up");
-        self.metrics.pingback_given_up(&client);
-        let at = self.clock.now();
-        let dead = Dead { at, why: why.clone() };
-        self.remember(DeadLetter { id, client, target, since, dead, code });
-        self.keeper.keep(Change::DeliveryDead { id, why, at }).await;
-    }
-
-    fn remember(&self, letter: DeadLetter) {
-        let count = self.with(|state| {
-            state.dead.add(letter);
-            state.dead.len()
-        });
-        self.metrics.pingbacks_dead(count);
-    }
-
-    /// What was given up, newest first.
-    #[must_use]
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.with(|state| state.dead.newest().cloned().collect())
-    }
-
     /// Outcomes that are wanted, and those that are due.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         self.with(|state| (state.wanted.len(), state.due.len()))
-    }
-
-    /// An operator says that what was given up shall be tried again, for as long as at first. Returns how many there
-    /// are.
-    ///
-    /// # Errors
-    /// When the store is down; those that it has taken are tried.
-    pub async fn revive(&self) -> Result<usize, StoreError> {
-        let mut revived = 0;
-        while let Some(letter) = self.with(|state| state.dead.take_oldest()) {
-            let DeadLetter { id, client, target, code, .. } = letter.clone();
-            let (at, text) = (self.clock.now(), target.as_str().to_owned());
-            let change =
-                Change::DeliveryDue { id, client: client.to_string(), target: text, code: code.clone(), at };
-            if let Err(error) = self.keeper.commit(change).await {
-                self.remember(letter);
-                return Err(error);
-            }
-            self.restore(id, client, target, code, at);
-            revived += 1;
-        }
-        self.metrics.pingbacks_dead(0);
-        Ok(revived)
-    }
-
-    /// Takes up what a store holds. `outcome` gives what is known of a captcha: none when the store does not have it,
-    /// and nothing inside while it is open.
-    pub fn recover(
-        self: &Arc<Self>,
-        recovered: Vec<Delivery>,
-        outcome: impl Fn(CaptchaId) -> Option<Option<Bytes>>,
-        forgotten_before: Timestamp,
-    ) {
-        let mut recovered = recovered;
-        recovered.sort_by_key(|delivery| (delivery.dead.as_ref().map(|dead| dead.at), delivery.since));
-        for Delivery { id, client, target, since, code, dead } in recovered {
-            let client: Arc<str> = client.into();
-            let Ok(target) = Target::parse(target.as_bytes()) else {
-                tracing::warn!(%client, captcha = %id, "the receiver of a pingback cannot be read");
-                continue;
-            };
-            match (code, dead) {
-                (Some(code), Some(dead)) => {
-                    self.remember(DeadLetter { id, client, target, since, dead, code });
-                }
-                (None, Some(_)) => {}
-                (Some(code), None) => self.restore(id, client, target, code, since),
-                (None, None) => {
-                    let known = outcome(id);
-                    if known.is_none() && since >= forgotten_before {
-                        // Its client was never told the id.
-                        self.drop_wanted(id);
-                        continue;
-                    }
-                    let Some(place) = self.places.take(&client, usize::MAX) else { continue };
-                    self.with(|state| state.wanted.insert(id, Wanted { client, target, _place: place }));
-                    match known {
-                        Some(None) => {}
-                        Some(Some(code)) => self.ended(id, || code),
-                        None => self.ended(id, || EXPIRED.as_str().into()),
-                    }
-                }
-            }
-        }
-    }
-
-    fn drop_wanted(self: &Arc<Self>, id: CaptchaId) {
-        let keeper = Arc::clone(&self.keeper);
-        self.tasks.spawn(async move { keeper.keep(Change::DeliveryOver { id }).await });
     }
 
     fn restore(&self, id: CaptchaId, client: Arc<str>, target: Target, code: Bytes, since: Timestamp) {

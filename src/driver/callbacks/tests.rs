@@ -6,8 +6,9 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::driver::troubles::Troubles;
-use crate::protocol::pingback::Host;
-use crate::store::{Day, Ledger, MemoryStore, Recovered, Store};
+use crate::protocol::pingback::{Host, Push};
+use crate::receivers::NotTaken;
+use crate::store::{Day, Dead, Delivery, Ledger, MemoryStore, Recovered, Store};
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 const TARGET: &str = "http://gw.example/x";

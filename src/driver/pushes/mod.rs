@@ -17,17 +17,16 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::answers::Answers;
-use super::gate::{CallEnd, Gate};
+use super::gate::{Gate, NotDone};
 use super::poller::Poller;
 use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::config::{Config, Live};
-use crate::engine::refusal::{CallKind as Asked, Ended};
-use crate::metrics::{CallOutcome, Metrics, PushOutcome};
+use crate::engine::refusal::CallKind as Asked;
+use crate::metrics::{Metrics, PushOutcome};
 use crate::protocol::errors::{Code, ErrorCode};
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::pingback::{Host, Push, PushSecret, PushUrl};
-use crate::protocol::reply::{Told, read_told};
 use crate::upstream::Call;
 use early::Early;
 pub use early::{HELD_BYTES_MAX, HELD_FOR, HELD_MAX};
@@ -238,21 +237,11 @@ impl Pushes {
             }
         };
         let call = Call::AddPingback { host: host.to_string() };
-        let told = self.gate.send(ticket, call, |body| {
-            let told = read_told(body);
-            let (outcome, ended) = match &told {
-                Told::Text(text) if text.starts_with("OK") => (CallOutcome::Done, Ended::Done),
-                Told::Code(code) => (CallOutcome::Code, Ended::Code(code.clone())),
-                Told::Text(_) | Told::Garbage => (CallOutcome::Garbage, Ended::NoCode),
-            };
-            (told, CallEnd { outcome, ended })
-        });
-        match told.await {
-            Ok(Told::Text(text)) if text.starts_with("OK") => Ok(()),
-            Ok(Told::Code(code)) => Err(format!("it answered {code}")),
-            Ok(_) => Err("its answer is none".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.gate.send_for_ok(ticket, call).await.map_err(|not_done| match not_done {
+            NotDone::Code(code) => format!("it answered {code}"),
+            NotDone::Garbage => "its answer is none".to_owned(),
+            NotDone::NoReply(error) => error.to_string(),
+        })
     }
 
     fn set_registered(&self, is_registered: bool) {

@@ -30,6 +30,8 @@ const PUSHED_UNTIL: f32 = 0.99;
 const PUSHES_SEEN: f32 = 20.0;
 /// When more than this share is lost, looks come as if nothing were pushed.
 const PUSHES_LOST_MAX: f32 = 0.25;
+/// The share at the start: nobody knows yet whether pushes find the way here. Four that arrive are enough.
+const PUSHES_LOST_AT_START: f32 = 0.3;
 
 /// One kind's times.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +69,7 @@ impl Times {
             methods: HashMap::new(),
             pages: HashMap::new(),
             uses: 0,
-            pushes_lost: 0.0,
+            pushes_lost: PUSHES_LOST_AT_START,
         }
     }
 

@@ -1,10 +1,19 @@
 use super::*;
 use crate::engine::captcha::PUSHED_WAITS;
 
+/// Captcha 1 is to be pushed, and pushes have come before.
 fn open(method: Method) -> Polling {
     let mut polling = polling();
-    polling.open(CaptchaId(1), Kind { is_pushed: true, ..Kind::from(method) }, START, None);
+    for id in (100..104).map(CaptchaId) {
+        polling.open(id, pushed_kind(Method::Image), START, None);
+        polling.pushed(id, Bytes::from_static(b"before"), START);
+    }
+    polling.open(CaptchaId(1), pushed_kind(method), START, None);
     polling
+}
+
+fn pushed_kind(method: Method) -> Kind {
+    Kind { is_pushed: true, ..Kind::from(method) }
 }
 
 fn push(polling: &mut Polling, text: &'static str, now: Timestamp) -> Pushed {
@@ -32,6 +41,20 @@ fn a_pushed_captcha_is_not_looked_at_before_its_workers_deadline() {
     let mut polling = open(Method::Image);
     assert_eq!(calls(&mut polling, at(89)), []);
     assert_eq!(calls(&mut polling, at(90)).len(), 1);
+}
+
+#[test]
+fn until_four_pushes_have_come_captchas_are_looked_at_as_if_there_were_none() {
+    let mut polling = polling();
+    for id in (1..=3).map(CaptchaId) {
+        polling.open(id, pushed_kind(Method::Image), START, None);
+        polling.pushed(id, Bytes::from_static(b"pushed"), at(3));
+    }
+    polling.open(CaptchaId(4), pushed_kind(Method::Image), at(3), None);
+    assert_eq!(calls(&mut polling, at(9)).len(), 1, "they may never come: the URL may be wrong");
+    polling.pushed(CaptchaId(4), Bytes::from_static(b"pushed"), at(9));
+    polling.open(CaptchaId(5), pushed_kind(Method::Image), at(9), None);
+    assert_eq!(calls(&mut polling, at(98)), [], "they come");
 }
 
 #[test]
