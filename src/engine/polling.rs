@@ -25,7 +25,7 @@ mod placing;
 mod pushed;
 mod settling;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::captcha::{Captcha, LIFETIME, Learned};
@@ -49,6 +49,9 @@ const BATCH_SIZE_MIN: usize = 3;
 /// How long a look may take for another to be possible after an interval.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
 
+/// Captchas whose pushes may be late that are remembered.
+const OUTRUN_MAX: usize = 64;
+
 /// Where a captcha stands in line.
 #[derive(Clone, Copy, Debug, Default)]
 struct InLine {
@@ -69,6 +72,8 @@ pub struct Polling {
     places: HashMap<CaptchaId, InLine>,
     calendar: Calendar,
     times: Times,
+    /// Captchas whose answers looks found before a push, the latest [`OUTRUN_MAX`].
+    outrun: VecDeque<CaptchaId>,
     /// When a look last brought something.
     last_success: Option<Timestamp>,
     /// When captchas are looked at next, where that is news.
@@ -87,6 +92,7 @@ impl Polling {
             places: HashMap::new(),
             calendar: Calendar::default(),
             times: Times::new(timing),
+            outrun: VecDeque::new(),
             last_success: None,
             placed: Vec::new(),
         }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{Effect, Polling};
+use super::{Effect, OUTRUN_MAX, Polling};
 use crate::clock::Timestamp;
-use crate::engine::captcha::Learned;
+use crate::engine::captcha::{Captcha, Learned};
 use crate::protocol::ids::CaptchaId;
 
 /// What came of a push.
@@ -21,10 +21,11 @@ pub enum Pushed {
 impl Polling {
     /// The upstream pushed `text` for a captcha.
     pub fn pushed(&mut self, id: CaptchaId, text: Bytes, now: Timestamp) -> Pushed {
-        let Some(captcha) = self.open.get_mut(&id) else { return Pushed::Late };
-        if !captcha.waits_for_answer() || captcha.ends_at() <= now {
+        let is_awaited = |captcha: &&mut Captcha| captcha.waits_for_answer() && now < captcha.ends_at();
+        let Some(captcha) = self.open.get_mut(&id).filter(is_awaited) else {
+            self.was_outrun(id);
             return Pushed::Late;
-        }
+        };
         let (kind, age, is_news) =
             (captcha.kind(), now.since(captcha.uploaded_at()), !captcha.is_known_solved());
         let learned = captcha.learn_push(text, now);
@@ -56,6 +57,21 @@ impl Polling {
                 }
                 Pushed::Answered(effect)
             }
+        }
+    }
+
+    /// A look found an answer that was to be pushed.
+    pub(super) fn outruns(&mut self, id: CaptchaId) {
+        if self.outrun.len() >= OUTRUN_MAX {
+            self.outrun.pop_front();
+        }
+        self.outrun.push_back(id);
+    }
+
+    fn was_outrun(&mut self, id: CaptchaId) {
+        if let Some(nth) = self.outrun.iter().position(|outrun| *outrun == id) {
+            self.outrun.remove(nth);
+            self.times.pushed_late();
         }
     }
 

@@ -131,6 +131,9 @@ impl Polling {
             && !solution.answer.is_failed()
         {
             self.times.looked(kind, unsolved_at, now.since(uploaded_at));
+            if kind.is_pushed {
+                self.outruns(id);
+            }
         }
         effects.extend(effect);
         let is_over = !self.open.contains_key(&id);

@@ -114,6 +114,11 @@ fn when_pushes_get_lost_looks_come_as_if_nothing_were_pushed_and_back_when_they_
         times.pushed(kind, seconds(9.0));
     }
     assert!(times.is_pushed(kind));
+    for _ in 0..20 {
+        observed(&mut times, kind, 1, 4.0, 12.0);
+        times.pushed_late();
+    }
+    assert!(times.is_pushed(kind), "what comes late is not lost");
 }
 
 #[test]

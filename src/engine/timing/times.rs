@@ -97,6 +97,12 @@ impl Times {
         self.observe(kind, after, until);
     }
 
+    /// A push came of a captcha whose answer a look had found: it was not lost.
+    pub fn pushed_late(&mut self) {
+        let before = (self.pushes_lost - 1.0 / PUSHES_SEEN) / (1.0 - 1.0 / PUSHES_SEEN);
+        self.pushes_lost = before.max(0.0) * (1.0 - 1.0 / PUSHES_SEEN);
+    }
+
     /// An answer was pushed when its captcha had the age `at`.
     pub fn pushed(&mut self, kind: Kind, at: Duration) {
         self.pushes_lost -= self.pushes_lost / PUSHES_SEEN;
