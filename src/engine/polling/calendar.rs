@@ -88,9 +88,9 @@ impl Calendar {
         first.into_iter().flatten().min().copied().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Whether a call leaves from `from` to `until` that takes others.
-    pub fn has_shared(&self, from: Timestamp, until: Timestamp) -> bool {
-        self.due.range(from..=until).any(|(_, due)| due.shared > 0)
+    /// When the first call leaves, from `from` to `until`, that takes others.
+    pub fn first_shared(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        self.due.range(from..=until).find(|(_, due)| due.shared > 0).map(|(at, _)| *at)
     }
 
     /// Of new calls, each with what it costs beside, and the shared calls that leave from `from` to `until`, the one that
@@ -164,8 +164,7 @@ mod tests {
         calendar.put(CaptchaId(3), Timestamp(1_450), true);
         assert_eq!(best(&calendar, 0.8, whole), 1_450, "two thirds of it are saved");
         assert_eq!(best(&calendar, 0.8, soon), 1_000, "it may not go so late");
-        assert!(
-            calendar.has_shared(Timestamp(1_450), Timestamp(1_450)) && !calendar.has_shared(soon.0, soon.1)
-        );
+        let first = [whole, soon].map(|(from, until)| calendar.first_shared(from, until));
+        assert_eq!(first, [Some(Timestamp(1_450)), None]);
     }
 }

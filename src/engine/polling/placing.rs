@@ -3,8 +3,8 @@
 //! Its plan names the best moment, and a call of its own at that moment has a price. In a call that leaves anyway it shares
 //! the price with those in it, so it joins one if that saves more than the waiting costs: captchas gather in few calls.
 //! Those that were looked at together may be looked at again together, and share the price too. A new captcha chooses when
-//! it may first be looked at, for only then is it known which calls leave in the next seconds. Where nothing is known yet,
-//! looks fall on a grid.
+//! it may first be looked at, for only then is it known which calls leave in the next seconds. One of whose kind nothing is
+//! known yet joins the first call that leaves within [`JOINED_WITHIN`] of an interval.
 
 use std::time::Duration;
 
@@ -14,15 +14,13 @@ use crate::clock::Timestamp;
 use crate::engine::captcha::Captcha;
 use crate::protocol::ids::CaptchaId;
 
-/// What a call is worth, in parts of an interval: seven tenths of a second of one client's time. With less, captchas keep to
+/// What a call is worth, in parts of an interval: five eighths of a second of one client's time. With less, captchas keep to
 /// calls of their own; with more, they wait for each other.
-const CALL_PRICE_PARTS: f32 = 7.0;
-/// Where nothing is known, looks fall on a grid, so that those near each other share a call: so many steps come to a little
-/// more than an interval.
-const GRID_STEPS: u32 = 6;
-/// The interval runs from the reply, the grid from the look: a reply within this part of an interval still lets the next
-/// look fall on the last of the steps and not on the one after.
-const GRID_SLACK_PARTS: u32 = 20;
+const CALL_PRICE_PARTS: f32 = 8.0;
+/// The part of an interval for which a captcha waits for a call to join, when nothing tells what the wait costs: for its
+/// first look, and for each further one.
+const JOINED_WITHIN: f32 = 2.0 / 3.0;
+const JOINED_AGAIN_WITHIN: f32 = 0.2;
 /// New captchas get their calls in steps of this part of an interval, so that many come at once.
 const DECIDED_EVERY_PARTS: u32 = 100;
 /// Intervals between two looks at a captcha whose answer is to be pushed and has not come.
@@ -35,10 +33,6 @@ impl Polling {
         let (kind, uploaded_at) = (captcha.kind(), captcha.uploaded_at());
         let (first, explores) = self.times.first_look(kind);
         let (wanted, is_pushed) = (earliest.max(uploaded_at + first), self.times.is_pushed(kind));
-        if !is_pushed && self.times.plan(kind).is_none() {
-            let at = self.best_call(captcha, earliest, Some(earliest), 1);
-            return self.put_before_end(id, earliest, at);
-        }
         let at = earliest.max(wanted - self.timing.interval);
         let at = next_step(at, self.timing.interval / DECIDED_EVERY_PARTS);
         let why = match (is_pushed, explores) {
@@ -63,7 +57,7 @@ impl Polling {
             let Some(captcha) = self.open.get(&id) else { continue };
             let (from, wanted) = (earliest.max(now), wanted.max(now));
             // Where calls leave anyway, the moments at which captchas are looked at differ enough to learn from.
-            let others_leave = || self.calendar.has_shared(from, from + self.timing.interval);
+            let others_leave = || self.calendar.first_shared(from, from + self.timing.interval).is_some();
             let at = match why {
                 Why::Overdue => wanted,
                 Why::Explores if !others_leave() => wanted,
@@ -114,7 +108,11 @@ impl Polling {
         if captcha.form() != LookForm::Batch {
             return own;
         }
-        let Some(plan) = plan else { return next_step(own, grid(self.timing.interval)) };
+        let Some(plan) = plan else {
+            let within = if wanted.is_some() { JOINED_WITHIN } else { JOINED_AGAIN_WITHIN };
+            let until = own + self.timing.interval.mul_f32(within);
+            return self.calendar.first_shared(own, until).unwrap_or(own);
+        };
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most a thousand ids")]
         let together = together.max(1) as f32;
         let price = self.timing.interval.as_secs_f32() / CALL_PRICE_PARTS;
@@ -154,11 +152,6 @@ impl Polling {
     pub(super) fn again_after(&self) -> Duration {
         (self.timing.interval / 6).clamp(Duration::from_millis(1), Duration::from_secs(1))
     }
-}
-
-/// Distance of the moments at which looks fall where nothing is known.
-pub(super) fn grid(interval: Duration) -> Duration {
-    (interval + interval / GRID_SLACK_PARTS) / GRID_STEPS
 }
 
 /// The first moment from `at` on that is a multiple of `step`.

@@ -1,22 +1,19 @@
 use bytes::Bytes;
 
-use super::placing::{grid, next_step};
 use super::*;
 use crate::engine::captcha::STRANGE_CODES_MAX;
 use crate::protocol::answer::{Answer, Solution};
 use crate::protocol::errors::{Code, ErrorCode};
 use crate::protocol::reply::{Batch, Look};
 
-/// A moment of the grid, which has a step of 875 ms here.
-const START: Timestamp = Timestamp(875 * 1_000_000);
+const START: Timestamp = Timestamp(1_000_000_000);
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The first moment of the grid that is so many seconds after the start.
 fn at(count: u64) -> Timestamp {
-    next_step(START + seconds(count), grid(seconds(5)))
+    START + seconds(count)
 }
 
 fn polling() -> Polling {
@@ -78,12 +75,17 @@ fn no_look_before_the_documented_minimum_of_the_method() {
 }
 
 #[test]
-fn captchas_that_come_due_near_each_other_share_a_call() {
-    let mut polling = polling();
-    for id in 1..=10 {
-        polling.open(CaptchaId(id), Method::Image.into(), START + Duration::from_millis(id * 20), None);
-    }
-    assert_eq!(calls(&mut polling, at(6))[0].ids.len(), 10);
+fn a_captcha_joins_the_first_call_that_leaves_soon_and_else_has_one_of_its_own() {
+    let mut polling = opened(1);
+    polling.open(CaptchaId(2), Method::Image.into(), at(1), None);
+    polling.open(CaptchaId(3), Method::Image.into(), at(2), None);
+    let call = calls(&mut polling, at(5)).remove(0);
+    let looked = not_ready(&call);
+    settle(&mut polling, &call, looked, at(5));
+    let ids = |calls: Vec<LookCall>| calls.into_iter().flat_map(|call| call.ids).collect::<Vec<_>>();
+    assert_eq!(ids(calls(&mut polling, at(6))), [CaptchaId(2)], "4 s are too long to wait");
+    assert_eq!(ids(calls(&mut polling, at(7))), [], "3 s are not");
+    assert_eq!(ids(calls(&mut polling, at(10))), [CaptchaId(1), CaptchaId(3)]);
 }
 
 #[test]
@@ -96,8 +98,8 @@ fn the_next_look_comes_an_interval_after_the_reply_and_one_at_a_time() {
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, replied);
     assert_eq!(calls(&mut polling, replied + seconds(5) - Duration::from_millis(1)), []);
-    assert_eq!(polling.next_at(), replied + Duration::from_millis(5_425), "the next moment of the grid");
-    assert_eq!(calls(&mut polling, replied + seconds(6)).len(), 1);
+    assert_eq!(polling.next_at(), replied + seconds(5));
+    assert_eq!(calls(&mut polling, replied + seconds(5)).len(), 1);
 }
 
 #[test]

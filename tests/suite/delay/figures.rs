@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use capgate::simulator::State;
 
+use super::Told;
+use super::soonest::soonest;
+
 /// The figures of one row.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -19,15 +22,18 @@ pub struct Figures {
     pub headroom: [i64; 2],
     /// Shortest time between two looks at one captcha.
     pub smallest_gap: Duration,
+    /// The smallest mean delay of anybody who looks at these captchas every 5 s at most.
+    pub soonest: Duration,
 }
 
 impl Figures {
-    pub fn new(mut delays: Vec<Duration>, state: &State) -> Self {
+    pub fn new(captchas: &[Told], state: &State) -> Self {
+        let mut delays: Vec<Duration> = captchas.iter().map(|captcha| captcha.delay).collect();
         delays.sort_unstable();
         let count = u32::try_from(delays.len()).expect("some thousands");
-        let captchas = f64::from(u32::try_from(state.counts.c).expect("some thousands"));
+        let uploads = f64::from(u32::try_from(state.counts.c).expect("some thousands"));
         let of = |number: u64| i64::try_from(number).expect("some thousands");
-        let each = |number: u64| f64::from(u32::try_from(number).expect("some thousands")) / captchas;
+        let each = |number: u64| f64::from(u32::try_from(number).expect("some thousands")) / uploads;
         let allowed = 20 * of(state.counts.c) + 1_200;
         Self {
             mean: delays.iter().sum::<Duration>() / count,
@@ -37,6 +43,7 @@ impl Figures {
             looks: each(state.counts.looks),
             headroom: [allowed - of(state.counts.r), allowed - of(state.counts.r_each)],
             smallest_gap: Duration::from_millis(state.captchas.looks_min_gap_ms.unwrap_or(u64::MAX)),
+            soonest: soonest(captchas),
         }
     }
 }

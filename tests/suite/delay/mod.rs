@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `traffic` | who uploads what and when, and how each client polls |
 //! | `figures` | what is measured |
+//! | `soonest` | how soon anybody could be told who looks every 5 s |
 //! | `rows` | the rows of the table, which `cargo bench --bench delay` prints |
 //! | `goals` | what the gateway promises of them |
 
@@ -12,6 +13,7 @@ mod figures;
 #[cfg(test)]
 mod goals;
 mod rows;
+mod soonest;
 mod traffic;
 
 pub use figures::Figures;
@@ -25,7 +27,7 @@ use capgate::clients::Client;
 use capgate::driver::Wait;
 use capgate::driver::answers::Found;
 use capgate::driver::repeats::HungUp;
-use capgate::protocol::{CaptchaId, Form, Upload};
+use capgate::protocol::{CaptchaId, Form, Method, Upload};
 use capgate::simulator::{DEFAULT_KEY, Endpoint, Scenario};
 
 use crate::support::{PausedGateway, paused};
@@ -34,7 +36,7 @@ use crate::support::{PausedGateway, paused};
 const WAY: Duration = Duration::from_millis(50);
 /// One way between a client and the gateway.
 const WAY_INSIDE: Duration = Duration::from_millis(1);
-/// How often the documentation advises to ask.
+/// How often the documentation advises to ask, and the shortest time between two looks at one captcha.
 const ADVISED: Duration = Duration::from_secs(5);
 /// How long a client that was told no slot waits before it uploads again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -60,7 +62,7 @@ pub fn measure(traffic: &Traffic, route: Route) -> Figures {
         let gateway = Arc::new(PausedGateway::start(scenario, WAY, traffic.clients, settings).await);
         // Time for the gateway's host to be registered for pushes.
         gateway.clock.sleep(Duration::from_secs(5)).await;
-        let (began, delays) = (gateway.clock.now(), Arc::new(Mutex::new(Vec::new())));
+        let (began, visited) = (gateway.clock.now(), Arc::new(Mutex::new(Vec::new())));
         let mut visits = tokio::task::JoinSet::new();
         for arrival in traffic.arrivals() {
             gateway.clock.sleep_until(began + arrival.at).await;
@@ -71,10 +73,10 @@ pub fn measure(traffic: &Traffic, route: Route) -> Figures {
                 polls: arrival.polls,
                 form: arrival.form,
             };
-            let delays = Arc::clone(&delays);
+            let visited = Arc::clone(&visited);
             visits.spawn(async move {
-                let delay = visit.play().await;
-                delays.lock().unwrap().push(delay);
+                let told = visit.play().await;
+                visited.lock().unwrap().push(told);
             });
         }
         while let Some(visit) = visits.join_next().await {
@@ -82,14 +84,24 @@ pub fn measure(traffic: &Traffic, route: Route) -> Figures {
         }
         let state = gateway.upstream.model().state(gateway.clock.now());
         assert_eq!(state.blocks, 0, "{:?}", state.block_log);
-        let delays = delays.lock().unwrap().clone();
-        Figures::new(delays, &state)
+        let visited = visited.lock().unwrap();
+        Figures::new(&visited, &state)
     })
 }
 
+/// One captcha that was told.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub method: Method,
+    /// From the upload to the answer.
+    pub took: Duration,
+    /// How long the answer lay there before the client was told.
+    pub delay: Duration,
+}
+
 impl Visit {
-    /// From the upload to the answer: how long the answer lay there before the client was told.
-    async fn play(self) -> Duration {
+    /// From the upload to the answer.
+    async fn play(self) -> Told {
         let clock = self.gateway.clock;
         let id = loop {
             if let Some(id) = self.upload().await {
@@ -106,8 +118,13 @@ impl Visit {
             clock.sleep(pause).await;
         }
         let now = clock.now();
-        let ready_at = self.gateway.upstream.model().captcha(id, now).expect("it is not too old").ready_at;
-        now.since(ready_at)
+        let mut model = self.gateway.upstream.model();
+        let captcha = model.captcha(id, now).expect("it is not too old");
+        Told {
+            method: Method::from_label(captcha.method).expect("a label of the table"),
+            took: captcha.ready_at.since(captcha.uploaded_at),
+            delay: now.since(captcha.ready_at),
+        }
     }
 
     async fn upload(&self) -> Option<CaptchaId> {

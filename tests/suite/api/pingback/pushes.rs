@@ -71,7 +71,8 @@ fn answer_to(text: &str) -> String {
 #[test]
 fn pushed_answers_reach_their_clients_and_nothing_is_looked_at() {
     // Looks would come after 18 intervals.
-    let (gateway, before) = proven(pushed().settings(|config| config.polling.interval = Duration::from_secs(2)));
+    let (gateway, before) =
+        proven(pushed().settings(|config| config.polling.interval = Duration::from_secs(2)));
     let calls = gateway.simulator().state().counts.r;
     let uploads: Vec<_> = (0..20).map(|number| format!("pushed {number}")).collect();
     let ids: Vec<_> = uploads.iter().map(|upload| text(&gateway, upload)).collect();
