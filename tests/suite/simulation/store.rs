@@ -111,10 +111,11 @@ impl World {
             return None;
         }
         // The first thing that becomes of an upload whose turn has come.
-        if let Change::Submitting(intent) = change
-            && let Err(how) = self.turn_given(&intent.client)
-        {
-            self.broke(super::promises::Promise::Fair, how);
+        if let Change::Submitting(intent) = change {
+            self.note(format_args!("{} has a turn", intent.client));
+            if let Err(how) = self.turn_given(&intent.client) {
+                self.broke(super::promises::Promise::Fair, how);
+            }
         }
         let now = self.clock.now();
         let at = self.disk.writes_at(now);

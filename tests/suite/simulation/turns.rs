@@ -1,20 +1,25 @@
 //! Who waits for a turn, and how often others were served in the meantime.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use capgate::clock::Timestamp;
 
-/// Turns beyond its share that another may get while a client waits: one for a newcomer's place behind the one that is
-/// being served, one for an upload that the queue has not taken in yet.
-const SLACK: u32 = 2;
+/// Turns beyond its share that another may get while a client waits: a newcomer's place is behind the one that is being
+/// served.
+const SLACK: u32 = 1;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
-    /// Turns of this very moment may have been given before it came.
-    since: Timestamp,
-    uploads: VecDeque<u64>,
+    /// Since when each waits; turns of that very moment may have been given before it came.
+    uploads: BTreeSet<(Timestamp, u64)>,
     /// Turns of the others since this client began to wait or was served.
     others: BTreeMap<usize, u32>,
+}
+
+impl Waiting {
+    fn is_before(&self, now: Timestamp) -> bool {
+        self.uploads.first().is_some_and(|(since, _)| *since < now)
+    }
 }
 
 /// See the module.
@@ -54,8 +59,7 @@ impl Turns {
     /// An upload waits for a turn.
     fn again(&mut self, client: usize, upload: u64, now: Timestamp) {
         if self.wanted.contains(&upload) {
-            let new = || Waiting { since: now, uploads: VecDeque::new(), others: BTreeMap::new() };
-            self.waiting.entry(client).or_insert_with(new).uploads.push_back(upload);
+            self.waiting.entry(client).or_default().uploads.insert((now, upload));
         }
     }
 
@@ -63,7 +67,7 @@ impl Turns {
     pub fn gone(&mut self, client: usize, upload: u64) {
         self.wanted.remove(&upload);
         if let Some(waiting) = self.waiting.get_mut(&client) {
-            waiting.uploads.retain(|other| *other != upload);
+            waiting.uploads.retain(|(_, other)| *other != upload);
             if waiting.uploads.is_empty() {
                 self.waiting.remove(&client);
             }
@@ -73,14 +77,14 @@ impl Turns {
     /// A turn is given to `client`, the oldest of its uploads.
     pub fn given(&mut self, client: usize, now: Timestamp) -> Result<(), String> {
         if let Some(waiting) = self.waiting.get_mut(&client) {
-            waiting.uploads.pop_front();
+            waiting.uploads.pop_first();
             waiting.others.clear();
             if waiting.uploads.is_empty() {
                 self.waiting.remove(&client);
             }
         }
         let others =
-            self.waiting.iter_mut().filter(|(other, waiting)| **other != client && waiting.since < now);
+            self.waiting.iter_mut().filter(|(other, waiting)| **other != client && waiting.is_before(now));
         for (other, waiting) in others {
             let turns = waiting.others.entry(client).or_default();
             *turns += 1;
