@@ -7,6 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// SIGXFSZ: a file has reached the limit that `ulimit -f` set.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// The signals, watched from the moment on that this exists.
 #[derive(Debug)]
 pub struct Signals {
@@ -23,6 +26,8 @@ impl Signals {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        // From now on the write fails instead, and the store says so. Its default would end the process.
+        drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
         let (stop, stop_again) = (CancellationToken::new(), CancellationToken::new());
         let reload = Arc::new(Notify::new());
         let (first, second, asked) = (stop.clone(), stop_again.clone(), Arc::clone(&reload));

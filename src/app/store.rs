@@ -14,7 +14,7 @@ pub(super) fn open(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::keeping(usage_kept_days))),
         StoreUrl::Sqlite(path) => {
             let store = SqliteStore::open_with(path, Options { usage_kept_days, ..Options::default() })
-                .with_context(|| format!("store.url: {}", path.display()))?;
+                .context("store.url")?;
             Ok(Arc::new(store))
         }
     }

@@ -63,10 +63,11 @@ impl Keeper {
         let asked_at = self.clock.now();
         let result = self.store.commit(change).await;
         self.metrics.store_took(self.clock.now().since(asked_at));
-        // A change that does not follow from what is kept is refused alone; the store is well.
         let fault = match &result {
             Err(StoreError::Failed(why)) => Some(why.clone()),
-            _ => None,
+            // A change that does not follow from what is kept is refused alone, which says nothing of the store.
+            Err(_) => self.fault(),
+            Ok(()) => None,
         };
         let is_down = fault.is_some();
         let was_down = std::mem::replace(&mut self.state().fault, fault).is_some();
@@ -77,7 +78,7 @@ impl Keeper {
             Err(error) => {
                 self.metrics.store_failed();
                 self.troubles.met("store", &error.to_string());
-                if !is_down {
+                if !matches!(error, StoreError::Failed(_)) {
                     tracing::error!(%error, "the store refused a change");
                 } else if !was_down {
                     tracing::error!(%error, "the store does not take changes; nothing more is bought until it does");
@@ -91,21 +92,25 @@ impl Keeper {
     }
 
     /// Makes `change` durable now or, when the store is down, as soon as it can; for what has happened and is true
-    /// whether it is kept or not. False when the store is down.
+    /// whether it is kept or not. False when the store is down, or has not caught up.
     pub async fn keep(&self, change: Change) -> bool {
         if let Some(allowances) = &self.allowances {
             allowances.note(&change);
         }
-        if let Err(StoreError::Failed(_)) = self.commit(change.clone()).await {
-            let mut state = self.state();
-            if state.late.len() < LATE_MAX {
-                state.late.push_back(change);
-            } else {
-                tracing::error!("too many changes wait for the store: one is lost");
-            }
-            return false;
+        // Behind what the store missed: the last word about a captcha must come last.
+        let is_in_turn = self.state().late.is_empty();
+        if is_in_turn && !matches!(self.commit(change.clone()).await, Err(StoreError::Failed(_))) {
+            return true;
         }
-        true
+        let mut state = self.state();
+        if state.late.len() < LATE_MAX {
+            state.late.push_back(change);
+        } else {
+            tracing::error!("too many changes wait for the store: one is lost");
+        }
+        drop(state);
+        self.has_failed.notify_one();
+        false
     }
 
     /// Gives the store what it missed, until it fails again.
@@ -232,6 +237,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_comes_later_waits_behind_what_the_store_missed() {
+        let store = Arc::new(Brimming::default());
+        let clock = Clock::starting_at(Timestamp(0));
+        let keeper = Keeper::new(clock, Arc::<Brimming>::clone(&store), Arc::default(), troubles());
+        store.is_full.store(true, Ordering::Relaxed);
+        assert!(!keeper.keep(change(1)).await);
+        store.is_full.store(false, Ordering::Relaxed);
+        keeper.failed().now_or_never().unwrap();
+        assert!(!keeper.keep(change(2)).await);
+        assert!(store.given.lock().unwrap().is_empty() && keeper.failed().now_or_never().is_some());
+        keeper.keep_late().await;
+        assert!(keeper.keep(change(3)).await);
+        assert_eq!(*store.given.lock().unwrap(), [1, 2, 3]);
+    }
+
+    #[tokio::test]
     async fn a_change_that_is_refused_alone_says_nothing_of_the_store() {
         let store = Arc::new(Brimming::default());
         let metrics = Arc::new(Metrics::default());
@@ -248,5 +269,10 @@ mod tests {
         store.is_full.store(true, Ordering::Relaxed);
         keeper.keep(change(1)).await;
         assert!(is_up(0) && keeper.failed().now_or_never().is_some());
+        store.is_full.store(false, Ordering::Relaxed);
+        keeper.commit(change(0)).await.unwrap_err();
+        assert!(is_up(0) && keeper.is_down(), "neither that it fails nor that it is well");
+        keeper.keep_late().await;
+        assert!(is_up(1) && !keeper.is_down());
     }
 }

@@ -208,6 +208,11 @@ fn site_digest(form: &Form) -> [u8; 32] {
         .into()
 }
 
+/// What an upload says, whoever sends it and however, as 16 hexadecimal digits.
+pub fn content(form: &Form) -> String {
+    hex(&parameters_digest(form)[..8])
+}
+
 fn parameters_digest(form: &Form) -> [u8; 32] {
     let mut fields: Vec<_> =
         form.fields().iter().filter(|field| !NOT_HASHED.contains(&field.name.as_str())).collect();

@@ -23,6 +23,8 @@ pub struct Captcha {
     pub id: CaptchaId,
     /// The method's label.
     pub method: &'static str,
+    /// The same for uploads that say the same, so that what was paid twice is seen.
+    pub content: String,
     pub uploaded_at: Timestamp,
     /// When the worker is done.
     pub ready_at: Timestamp,

@@ -19,18 +19,20 @@ pub enum StoreError {
     /// Nobody but the gateway makes it.
     #[error("{}: there is no such file; the gateway makes it when it starts", .0.display())]
     Missing(PathBuf),
-    #[error("{}: its directory is missing", .0.display())]
+    #[error("{}: its directory is missing; make it", .0.display())]
     NoDirectory(PathBuf),
     /// Locked by another process, or by this one.
-    #[error("{}: another capgate has it open", .0.display())]
+    #[error("{}: another capgate has it open; stop that one, or give this one a file of its own", .0.display())]
     InUse(PathBuf),
-    #[error("{}: it is read-only", .0.display())]
+    #[error("{}: it is read-only; let this user write it and its directory", .0.display())]
     ReadOnly(PathBuf),
-    #[error("{}: the disk is full", .0.display())]
+    #[error("{}: the disk is full; make room on it", .0.display())]
     Full(PathBuf),
+    #[error("{}: it cannot be written; is there a limit on the size of files, or does the disk fail?", .0.display())]
+    CannotWrite(PathBuf),
     #[error("{}: it is damaged ({what}); put a backup in its place, or move it away to begin anew", path.display())]
     Corrupt { path: PathBuf, what: String },
-    #[error("{}: it is a database, but not of capgate", .0.display())]
+    #[error("{}: it is a database, but not of capgate; name another file", .0.display())]
     NotOurs(PathBuf),
     #[error("{}: its layout is number {found}, and this capgate knows layouts up to {known}; use a newer capgate", path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },

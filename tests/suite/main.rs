@@ -8,6 +8,7 @@ mod contract;
 mod delay;
 mod dependencies;
 mod drift;
+mod durability;
 mod fuzz;
 mod greedy;
 mod held_polls;

@@ -57,6 +57,7 @@ impl Model {
         self.captchas.accept(Captcha {
             id,
             method: upload.method.label(),
+            content: answers::content(form),
             uploaded_at: now,
             ready_at,
             price,

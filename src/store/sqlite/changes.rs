@@ -1,19 +1,28 @@
-//! What each change does to the tables, as the journal keeps it.
+//! What each change claims, and what it does to the tables, as the journal keeps it.
 
 use rusqlite::params;
 
 use super::columns::{key, moment, number, verdict};
 use super::journal::Entry;
+use super::known::Claim;
 use super::statements::Statement;
+use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::repeat::{IdempotencyKey, Repeat};
 use crate::store::deliveries::DEAD_MAX;
 use crate::store::{Change, IntentId, NotAccepted, Reading};
 
-/// The entry of `change`; it is made where the change comes from, so that the one thread that writes has less to do.
-/// Empty for one that is no matter of the journal.
-pub(super) fn entry(change: &Change) -> rusqlite::Result<Entry> {
-    match change {
+/// A change, as the one thread that writes takes it: made where the change comes from, so that it has less to do.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    Journal(Claim, Entry),
+    /// What was uploaded before this moment leaves the tables.
+    Forget(Timestamp),
+}
+
+pub(super) fn prepare(change: &Change) -> rusqlite::Result<Prepared> {
+    let entry = match change {
+        Change::Forget { uploaded_before } => return Ok(Prepared::Forget(*uploaded_before)),
         Change::Submitting(intent) => Entry::of(
             Statement::NoteIntent,
             params![key(intent.id.0), intent.client, intent.method.label(), moment(intent.at)],
@@ -60,8 +69,8 @@ pub(super) fn entry(change: &Change) -> rusqlite::Result<Entry> {
         }
         Change::Budgets(value) => Entry::of(Statement::KeepBudgets, params![value]),
         Change::Balance(reading) => balance(reading),
-        Change::Forget { .. } => Ok(Entry::default()),
-    }
+    }?;
+    Ok(Prepared::Journal(Claim::of(change), entry))
 }
 
 fn accepted(intent: IntentId, id: CaptchaId, at: i64, repeat: Option<&Repeat>) -> rusqlite::Result<Entry> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::{Options, layout};
 use crate::store::StoreError;
@@ -32,6 +32,15 @@ const PAGES_COPIED_AT_ONCE: c_int = c_int::MAX;
 const FREE_PAGES_KEPT: u32 = 1_024;
 /// Most pages that are given back at once: it delays the next group.
 const PAGES_GIVEN_BACK_MAX: u32 = 2_048;
+
+/// Errors that say that something cannot be written.
+const OF_WRITING: [c_int; 5] = [
+    ffi::SQLITE_IOERR_WRITE,
+    ffi::SQLITE_IOERR_FSYNC,
+    ffi::SQLITE_IOERR_DIR_FSYNC,
+    ffi::SQLITE_IOERR_TRUNCATE,
+    ffi::SQLITE_IOERR_SHMSIZE,
+];
 
 /// The open file. The connection comes first: it is closed before the lock is released.
 #[derive(Debug)]
@@ -134,8 +143,23 @@ pub(super) fn cannot_open(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly(path),
         Some(ErrorCode::DiskFull) => StoreError::Full(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse(path),
+        Some(ErrorCode::SystemIoFailure) if is_of_writing(error) => StoreError::CannotWrite(path),
         _ => StoreError::CannotOpen { path, why: error.to_string() },
     }
+}
+
+/// What an error of SQLite means while the store runs: it may pass.
+pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> StoreError {
+    StoreError::Failed(match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{}: another program has locked it", path.display())
+        }
+        _ => cannot_open(path, error).to_string(),
+    })
+}
+
+fn is_of_writing(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| OF_WRITING.contains(&error.extended_code))
 }
 
 /// The file's one true path, so that a link to it meets the same lock.
@@ -194,7 +218,8 @@ fn io_error(path: &Path, error: &io::Error) -> StoreError {
     let path = path.to_owned();
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
-        ErrorKind::StorageFull => StoreError::Full(path),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(path),
+        ErrorKind::FileTooLarge => StoreError::CannotWrite(path),
         _ => StoreError::CannotOpen { path, why: error.to_string() },
     }
 }
@@ -202,7 +227,8 @@ fn io_error(path: &Path, error: &io::Error) -> StoreError {
 /// The first damage that a look at every page finds.
 fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found != "ok").then_some(found))
+    // It says where on a line of its own.
+    Ok((found != "ok").then(|| found.lines().last().unwrap_or_default().to_owned()))
 }
 
 fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {

@@ -18,8 +18,11 @@ use super::statements::Statement;
 /// So much of the journal, and the row that exceeds it, is folded in one transaction: some milliseconds.
 const SLICE_BYTES: usize = 64 * 1024;
 
+/// An upload's entries are shorter.
+const ENTRY_BYTES_EXPECTED: usize = 128;
+
 /// What one change does to the tables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry(Vec<u8>);
 
 /// A statement of an entry, with its parameters.
@@ -36,7 +39,12 @@ struct Damaged(i64);
 
 impl Entry {
     pub fn of(statement: Statement, values: &[&dyn ToSql]) -> rusqlite::Result<Self> {
-        Self::default().and(statement, values)
+        Self(Vec::with_capacity(ENTRY_BYTES_EXPECTED)).and(statement, values)
+    }
+
+    /// Whether the next entry of its kind leaves nothing of what it does.
+    pub fn is_replaced_by_the_next(&self) -> bool {
+        self.0.first().copied().and_then(Statement::numbered).is_some_and(Statement::is_replaced_by_the_next)
     }
 
     pub fn and(mut self, statement: Statement, values: &[&dyn ToSql]) -> rusqlite::Result<Self> {

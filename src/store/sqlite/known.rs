@@ -10,24 +10,40 @@ use rusqlite::Connection;
 use super::columns;
 use crate::clock::Timestamp;
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::repeat::{Repeat, Sameness};
+use crate::protocol::repeat::Sameness;
 use crate::store::{Change, IntentId, NotAccepted, StoreError};
 
-/// About 60 bytes for each captcha of the last 16 minutes.
+/// What of a change has to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It names nothing that has to be there.
+    None,
+    Note(IntentId, Timestamp),
+    Accept {
+        intent: IntentId,
+        id: CaptchaId,
+        upload: Upload,
+    },
+    Leave(IntentId),
+}
+
+/// About 50 bytes for each captcha of the last 16 minutes.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     intents: HashMap<IntentId, Timestamp>,
     captchas: HashMap<CaptchaId, Upload>,
 }
 
+/// By which an upload is known to be the one that was kept already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Upload {
+pub(super) struct Upload {
     at: Timestamp,
-    same: Option<Sameness>,
+    /// The beginning of a digest; 0 when there is none.
+    same: u64,
 }
 
 /// What became of a change that is right.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Right {
     /// It has to be kept. What takes it back, if it is not.
     New(Option<Undo>),
@@ -40,6 +56,27 @@ pub(super) enum Undo {
     Noted(IntentId),
     Left(IntentId, Timestamp),
     Accepted(CaptchaId, IntentId, Timestamp),
+}
+
+impl Claim {
+    pub fn of(change: &Change) -> Self {
+        match change {
+            Change::Submitting(intent) => Self::Note(intent.id, intent.at),
+            Change::Accepted { intent, id, at, repeat } => {
+                let upload = Upload::new(*at, repeat.map(|repeat| repeat.same));
+                Self::Accept { intent: *intent, id: *id, upload }
+            }
+            Change::NotAccepted { intent, how: NotAccepted::Refused, .. } => Self::Leave(*intent),
+            _ => Self::None,
+        }
+    }
+}
+
+impl Upload {
+    fn new(at: Timestamp, same: Option<Sameness>) -> Self {
+        let same = same.and_then(|same| same.as_bytes().first_chunk().copied());
+        Self { at, same: same.map_or(0, u64::from_le_bytes) }
+    }
 }
 
 impl Known {
@@ -55,40 +92,29 @@ impl Known {
         let mut captchas = captchas.query([])?;
         while let Some(row) = captchas.next()? {
             let same = row.get::<_, Option<_>>(2)?.map(Sameness::from_bytes);
-            let upload = Upload { at: columns::read_moment(row.get(1)?), same };
+            let upload = Upload::new(columns::read_moment(row.get(1)?), same);
             known.captchas.insert(CaptchaId(columns::read_key(row.get(0)?)), upload);
         }
         Ok(known)
     }
 
-    /// Learns what `change` says.
+    /// Learns what a change says.
     ///
     /// # Errors
     /// When it does not follow from what is kept; nothing is learned then.
-    pub fn learn(&mut self, change: &Change) -> Result<Right, StoreError> {
-        let undo = match change {
-            Change::Submitting(intent) => {
-                self.intents.insert(intent.id, intent.at).is_none().then_some(Undo::Noted(intent.id))
+    pub fn learn(&mut self, claim: Claim) -> Result<Right, StoreError> {
+        let undo = match claim {
+            Claim::None => None,
+            Claim::Note(intent, at) => {
+                self.intents.insert(intent, at).is_none().then_some(Undo::Noted(intent))
             }
-            Change::Accepted { intent, id, at, repeat } => {
-                return self.accept(*intent, *id, *at, repeat.as_ref());
-            }
-            Change::NotAccepted { intent, how: NotAccepted::Refused, .. } => {
-                self.intents.remove(intent).map(|at| Undo::Left(*intent, at))
-            }
-            _ => None,
+            Claim::Leave(intent) => self.intents.remove(&intent).map(|at| Undo::Left(intent, at)),
+            Claim::Accept { intent, id, upload } => return self.accept(intent, id, upload),
         };
         Ok(Right::New(undo))
     }
 
-    fn accept(
-        &mut self,
-        intent: IntentId,
-        id: CaptchaId,
-        at: Timestamp,
-        repeat: Option<&Repeat>,
-    ) -> Result<Right, StoreError> {
-        let upload = Upload { at, same: repeat.map(|repeat| repeat.same) };
+    fn accept(&mut self, intent: IntentId, id: CaptchaId, upload: Upload) -> Result<Right, StoreError> {
         match (self.intents.entry(intent), self.captchas.entry(id)) {
             (Entry::Occupied(noted), Entry::Vacant(free)) => {
                 free.insert(upload);
@@ -144,14 +170,14 @@ mod tests {
     fn a_group_that_is_taken_back_leaves_nothing() {
         let mut known = Known::default();
         for change in [submitting(1), submitting(2), submitting(3), accepted(3, 30)] {
-            known.learn(&change).unwrap();
+            known.learn(Claim::of(&change)).unwrap();
         }
         let before = (known.intents.clone(), known.captchas.clone());
         let group =
             [submitting(1), submitting(4), accepted(1, 10), refused(2), accepted(4, 40), submitting(2)];
         let mut undo = Vec::new();
         for change in &group {
-            let Ok(Right::New(step)) = known.learn(change) else { panic!("{change:?}") };
+            let Ok(Right::New(step)) = known.learn(Claim::of(change)) else { panic!("{change:?}") };
             undo.extend(step);
         }
         assert_eq!((known.intents.len(), known.captchas.len()), (1, 3));
@@ -162,13 +188,22 @@ mod tests {
     #[test]
     fn an_upload_needs_its_intent_and_an_id_of_its_own() {
         let mut known = Known::default();
-        assert_eq!(known.learn(&accepted(1, 10)).unwrap_err(), StoreError::NoIntent(CaptchaId(10)));
-        known.learn(&submitting(1)).unwrap();
-        assert!(matches!(known.learn(&accepted(1, 10)), Ok(Right::New(Some(_)))));
-        assert!(matches!(known.learn(&accepted(1, 10)), Ok(Right::KeptAlready)));
-        known.learn(&submitting(2)).unwrap();
-        assert_eq!(known.learn(&accepted(2, 10)).unwrap_err(), StoreError::Duplicate(CaptchaId(10)));
+        assert_eq!(
+            known.learn(Claim::of(&accepted(1, 10))).unwrap_err(),
+            StoreError::NoIntent(CaptchaId(10))
+        );
+        known.learn(Claim::of(&submitting(1))).unwrap();
+        assert!(matches!(known.learn(Claim::of(&accepted(1, 10))), Ok(Right::New(Some(_)))));
+        assert!(matches!(known.learn(Claim::of(&accepted(1, 10))), Ok(Right::KeptAlready)));
+        known.learn(Claim::of(&submitting(2))).unwrap();
+        assert_eq!(
+            known.learn(Claim::of(&accepted(2, 10))).unwrap_err(),
+            StoreError::Duplicate(CaptchaId(10))
+        );
         known.forget(Timestamp(AT.0 + 1));
-        assert_eq!(known.learn(&accepted(2, 10)).unwrap_err(), StoreError::NoIntent(CaptchaId(10)));
+        assert_eq!(
+            known.learn(Claim::of(&accepted(2, 10))).unwrap_err(),
+            StoreError::NoIntent(CaptchaId(10))
+        );
     }
 }

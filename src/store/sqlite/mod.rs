@@ -41,6 +41,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::usage::USAGE_KEPT_DAYS;
 use super::{Change, Day, Ledger, Recovered, Store, StoreError};
 use crate::clock::Timestamp;
+use changes::Prepared;
+pub use writer::GROUP_MAX;
 use writer::{Job, Writer};
 
 /// Changes handed over and not yet taken into a group; whoever has one more waits for a place.
@@ -126,12 +128,14 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        let prepared = changes::prepare(&change);
         Box::pin(async move {
-            if let Change::Forget { uploaded_before } = change {
-                return self.ask(|done| Job::Forget { uploaded_before, done }).await;
+            match prepared.map_err(|error| StoreError::Failed(error.to_string()))? {
+                Prepared::Journal(claim, entry) => self.ask(|done| Job::Commit { claim, entry, done }).await,
+                Prepared::Forget(uploaded_before) => {
+                    self.ask(|done| Job::Forget { uploaded_before, done }).await
+                }
             }
-            let entry = changes::entry(&change).map_err(|error| StoreError::Failed(error.to_string()))?;
-            self.ask(|done| Job::Commit { change, entry, done }).await
         })
     }
 

@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
-use super::file::StoreFile;
+use super::file::{self, StoreFile};
 use super::journal::{self, Entry};
-use super::known::{Known, Right, Undo};
+use super::known::{Claim, Known, Right, Undo};
 use super::{Options, ledger, recovered};
 use crate::clock::Timestamp;
-use crate::store::{Change, Recovered, StoreError};
+use crate::store::{Recovered, StoreError};
 
 /// Most changes in one group, so that none waits for ever longer ones.
 pub const GROUP_MAX: usize = 1_024;
@@ -37,7 +37,7 @@ type Told<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Commit { change: Change, entry: Entry, done: Told<()> },
+    Commit { claim: Claim, entry: Entry, done: Told<()> },
     Forget { uploaded_before: Timestamp, done: Told<()> },
     Fold(Told<()>),
     Load(Told<Recovered>),
@@ -50,6 +50,8 @@ pub(super) struct Writer {
     known: Known,
     /// The journal's size.
     journal_bytes: usize,
+    /// The journal could not be folded.
+    is_stuck: bool,
     /// What was folded since SQLite's log was last brought into the file.
     folded_bytes: usize,
 }
@@ -61,7 +63,8 @@ struct Group {
     /// Of several budgets the last alone has an effect.
     budgets: Option<Entry>,
     undo: Vec<Undo>,
-    told: Vec<(Told<()>, Result<(), StoreError>)>,
+    /// Who waits for the fsync.
+    told: Vec<Told<()>>,
 }
 
 enum Next {
@@ -75,7 +78,7 @@ impl Writer {
     pub fn new(mut file: StoreFile, options: Options) -> rusqlite::Result<Self> {
         journal::fold(&mut file.connection)?;
         let known = Known::read(&file.connection)?;
-        Ok(Self { file, options, known, journal_bytes: 0, folded_bytes: 0 })
+        Ok(Self { file, options, known, journal_bytes: 0, is_stuck: false, folded_bytes: 0 })
     }
 
     /// Works until nobody is left who could ask.
@@ -106,28 +109,27 @@ impl Writer {
             }
             // Whoever asked may have gone.
             let _: Result<(), Result<(), StoreError>> = match job {
-                Job::Commit { change, entry, done } => {
-                    group.add(self.known.learn(&change), &change, entry, done);
-                    Ok(())
-                }
+                Job::Commit { claim, entry, done } => match self.known.learn(claim) {
+                    Ok(right) => {
+                        group.add(right, entry, done);
+                        Ok(())
+                    }
+                    Err(error) => done.send(Err(error)),
+                },
                 Job::Forget { uploaded_before, done } => {
-                    done.send(self.forget(uploaded_before).map_err(failed))
+                    done.send(self.forget(uploaded_before).map_err(|error| self.failed(&error)))
                 }
-                Job::Fold(done) => done.send(self.fold().map_err(failed)),
+                Job::Fold(done) => done.send(self.fold().map_err(|error| self.failed(&error))),
                 Job::Load(done) => {
                     let recovered = self.fold().and_then(|()| recovered::read(&mut self.file.connection));
-                    done.send(recovered.map_err(failed)).map_err(|unread| unread.map(drop))
+                    done.send(recovered.map_err(|error| self.failed(&error)))
+                        .map_err(|unread| unread.map(drop))
                 }
             };
         }
         self.commit(group);
         // More than silence can take: then whoever writes so much waits for it.
-        while self.journal_bytes > JOURNAL_BYTES_MAX {
-            if let Err(error) = self.fold_slice() {
-                tracing::debug!(%error, "the journal grows: it could not be folded");
-                break;
-            }
-        }
+        while self.journal_bytes > JOURNAL_BYTES_MAX && self.fold_slice().is_ok() {}
     }
 
     fn commit(&mut self, mut group: Group) {
@@ -135,39 +137,35 @@ impl Writer {
             group.entries.extend_from_slice(budgets.bytes());
         }
         let written = if group.entries.is_empty() { Ok(()) } else { self.append(&group.entries) };
-        if let Err(error) = written {
-            let error = failed(error);
-            for undo in group.undo.into_iter().rev() {
-                self.known.take_back(undo);
-            }
-            for (done, _) in group.told {
-                let _ = done.send(Err(error.clone()));
-            }
-            return;
+        let outcome = written.map_err(|error| self.failed(&error));
+        if outcome.is_err() {
+            group.undo.into_iter().rev().for_each(|undo| self.known.take_back(undo));
         }
-        for (done, outcome) in group.told {
-            let _ = done.send(outcome);
+        for done in group.told {
+            let _ = done.send(outcome.clone());
         }
     }
 
     fn append(&mut self, entries: &[u8]) -> rusqlite::Result<()> {
+        // What can be kept and never used is not kept.
+        if self.is_stuck {
+            self.fold_slice()?;
+        }
         self.file.sync_each_commit(true)?;
         journal::append(&self.file.connection, entries)?;
         self.journal_bytes += entries.len();
         Ok(())
     }
 
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        file::failed(&self.file.path, error)
+    }
+
     /// Nobody has asked for a while. Returns how long to wait before the next call if that goes on; none when all is
     /// done.
     fn tidy(&mut self) -> Option<Duration> {
         if self.journal_bytes > 0 {
-            return match self.fold_slice() {
-                Ok(()) => Some(Duration::ZERO),
-                Err(error) => {
-                    tracing::debug!(%error, "the journal could not be folded; it is tried again");
-                    Some(FOLD_AGAIN_AFTER)
-                }
-            };
+            return Some(self.fold_slice().map_or(FOLD_AGAIN_AFTER, |()| Duration::ZERO));
         }
         if self.folded_bytes > CHECKPOINT_BYTES {
             self.folded_bytes = 0;
@@ -180,12 +178,20 @@ impl Writer {
 
     /// One slice; a power cut may undo it, for then the journal is as it was.
     fn fold_slice(&mut self) -> rusqlite::Result<()> {
-        self.file.sync_each_commit(false)?;
-        match journal::fold_slice(&mut self.file.connection)? {
-            0 => self.journal_bytes = 0,
-            bytes => {
+        let folded =
+            self.file.sync_each_commit(false).and_then(|()| journal::fold_slice(&mut self.file.connection));
+        let was_stuck = std::mem::replace(&mut self.is_stuck, folded.is_err());
+        match folded {
+            Ok(0) => self.journal_bytes = 0,
+            Ok(bytes) => {
                 self.journal_bytes = self.journal_bytes.saturating_sub(bytes);
                 self.folded_bytes += bytes;
+            }
+            Err(error) => {
+                if !was_stuck {
+                    tracing::warn!(%error, "the store's journal could not be folded; nothing more is kept until it is");
+                }
+                return Err(error);
             }
         }
         Ok(())
@@ -212,16 +218,17 @@ impl Writer {
 }
 
 impl Group {
-    fn add(&mut self, learned: Result<Right, StoreError>, change: &Change, entry: Entry, done: Told<()>) {
-        let outcome = learned.map(|right| {
-            let Right::New(undo) = right else { return };
-            self.undo.extend(undo);
-            match change {
-                Change::Budgets(_) => self.budgets = Some(entry),
-                _ => self.entries.extend_from_slice(entry.bytes()),
-            }
-        });
-        self.told.push((done, outcome));
+    fn add(&mut self, right: Right, entry: Entry, done: Told<()>) {
+        self.told.push(done);
+        match right {
+            Right::KeptAlready => return,
+            Right::New(undo) => self.undo.extend(undo),
+        }
+        if entry.is_replaced_by_the_next() {
+            self.budgets = Some(entry);
+        } else {
+            self.entries.extend_from_slice(entry.bytes());
+        }
     }
 }
 
@@ -236,9 +243,4 @@ async fn next(arrived: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, silence: O
         None => taken.await,
     };
     if taken == 0 { Next::End } else { Next::Jobs }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is called by map_err")]
-fn failed(error: rusqlite::Error) -> StoreError {
-    StoreError::Failed(error.to_string())
 }

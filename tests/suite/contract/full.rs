@@ -63,6 +63,23 @@ async fn a_store_that_takes_nothing_takes_changes_again_as_soon_as_it_can() {
 }
 
 #[tokio::test]
+async fn what_cannot_get_into_the_tables_stays_in_the_journal_and_stops_what_comes_after() {
+    let place = Sqlite::default();
+    let store = place.open();
+    upload(&*store, 1, "team-a", NOON).await;
+    assert_eq!(ids(&*store).await, [1]);
+    let other = rusqlite::Connection::open(place.path()).unwrap();
+    other.execute_batch("ALTER TABLE captchas RENAME TO elsewhere").unwrap();
+    commit_all(&*store, [submitting(2, "team-a", Method::Image, NOON), accepted(2, NOON)]).await;
+    assert!(store.load().await.is_err());
+    let refused = store.commit(submitting(3, "team-a", Method::Image, NOON)).await;
+    assert!(matches!(&refused, Err(StoreError::Failed(why)) if why.contains("capgate.db")), "{refused:?}");
+    other.execute_batch("ALTER TABLE elsewhere RENAME TO captchas").unwrap();
+    upload(&*store, 4, "team-a", NOON).await;
+    assert_eq!(ids(&*store).await, [1, 2, 4]);
+}
+
+#[tokio::test]
 async fn a_start_on_a_full_disk_is_refused() {
     let place = Sqlite::default();
     let options = Options { pages_max: Some(3), ..Options::default() };

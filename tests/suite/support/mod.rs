@@ -9,7 +9,7 @@
 //! | `paused` | [`PausedGateway`]: a driver and the simulator's model under a paused clock |
 //! | `receivers` | [`NoReceivers`] of pingback |
 //! | `process` | [`TestBinary`]: the program as a process |
-//! | `program` | [`TestProgram`]: a gateway and a simulator, each a process |
+//! | `program` | [`TestProgram`]: a gateway and a simulator, each a process; [`Setup`] with what they start |
 
 mod gateway;
 mod paused;

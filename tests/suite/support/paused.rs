@@ -12,7 +12,7 @@ use capgate::driver::Driver;
 use capgate::metrics::Metrics;
 use capgate::protocol::{CaptchaId, ClientKey, Field, Form, Upload, UpstreamKey};
 use capgate::simulator::{DEFAULT_KEY, Endpoint, Fault, Model, Reply, Scenario};
-use capgate::store::MemoryStore;
+use capgate::store::{MemoryStore, Store};
 use capgate::upstream::{Call, Upstream, UpstreamError};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
@@ -165,6 +165,17 @@ impl PausedGateway {
         count: usize,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::start_on(Arc::new(MemoryStore::default()), scenario, way, count, change).await
+    }
+
+    /// The same, on a store of the test's own.
+    pub async fn start_on(
+        store: Arc<dyn Store>,
+        scenario: Scenario,
+        way: Duration,
+        count: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let clock = Clock::starting_at(BEGIN);
         let mut config = Config::default();
         config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
@@ -179,10 +190,9 @@ impl PausedGateway {
         let upstream = ModelUpstream::new(scenario, way, clock);
         let line = Arc::new(Line { upstream: Arc::clone(&upstream), used_at: Arc::default() });
         let metrics = Arc::new(Metrics::default());
-        let store = Arc::new(MemoryStore::default());
         let receivers = Arc::new(NoReceivers);
         let driver = Driver::start(&config, clock, store, line, receivers, Arc::clone(&metrics)).await;
-        let driver = Arc::new(driver.expect("an empty store can be read"));
+        let driver = Arc::new(driver.expect("the store can be read"));
         let clients = Clients::new(&config, &metrics);
         tokio::spawn(Arc::clone(&upstream).push(Arc::clone(&driver)));
         Self { clock, driver, upstream, metrics, clients }

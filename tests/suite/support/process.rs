@@ -10,16 +10,23 @@ use std::time::Duration;
 /// Longest wait for a line that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_capgate"));
-    // Nothing of this machine's settings gets in.
-    command.env_clear().current_dir(folder).stdin(Stdio::null());
+/// Nothing of this machine's settings gets in. `through` is a program that becomes capgate when it has done its part, and
+/// its arguments; empty: none.
+fn command(folder: &Path, through: &[&str]) -> Command {
+    let words: Vec<&str> = through.iter().copied().chain([env!("CARGO_BIN_EXE_capgate")]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env_clear().current_dir(folder).stdin(Stdio::null());
     command
 }
 
 /// Runs capgate in `folder` to its end, with these variables and no others.
 pub fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    command(folder).args(arguments).envs(env.iter().copied()).output().expect("the program runs")
+    run_through(&[], folder, arguments, env)
+}
+
+/// The same, by way of another program that becomes capgate.
+pub fn run_through(through: &[&str], folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    command(folder, through).args(arguments).envs(env.iter().copied()).output().expect("the program runs")
 }
 
 /// A capgate that runs until it is stopped or dropped.
@@ -33,14 +40,19 @@ pub struct TestBinary {
 
 impl TestBinary {
     pub fn start(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut binary = Self::start_unread(folder, arguments, env);
+        Self::start_through(&[], folder, arguments, env)
+    }
+
+    /// The same, by way of another program that becomes capgate.
+    pub fn start_through(through: &[&str], folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut binary = Self::start_unread(through, folder, arguments, env);
         binary.deaf = None;
         binary
     }
 
     /// The same, but nobody reads its error output before its end.
-    pub fn start_unread(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = command(folder)
+    pub fn start_unread(through: &[&str], folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(folder, through)
             .args(arguments)
             .envs(env.iter().copied())
             .stdout(Stdio::piped())

@@ -1,0 +1,103 @@
+//! The store fails just after the upstream accepted an upload. The client cannot be told an id that is not on disk; it is
+//! told that there is no slot, and the same upload gets the id once it is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use capgate::clock::Timestamp;
+use capgate::driver::Refusal;
+use capgate::driver::answers::Found;
+use capgate::protocol::{CaptchaId, Form, Upload};
+use capgate::simulator::Scenario;
+use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::support::{PausedGateway, paused};
+
+const WAY: Duration = Duration::from_millis(40);
+
+/// A store that takes everything but accepted uploads, for a while.
+#[derive(Debug, Default)]
+struct Flaky {
+    refuses_ids: AtomicBool,
+    inner: MemoryStore,
+}
+
+impl Store for Flaky {
+    fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        self.inner.load()
+    }
+
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.refuses_ids.load(Ordering::Relaxed) && matches!(change, Change::Accepted { .. }) {
+            return std::future::ready(Err(StoreError::Failed("it fails".to_owned()))).boxed();
+        }
+        self.inner.commit(change)
+    }
+
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+        self.inner.ledger(since, open_since)
+    }
+}
+
+async fn gateway() -> (Arc<Flaky>, Arc<PausedGateway>) {
+    let store = Arc::new(Flaky::default());
+    let kept: Arc<dyn Store> = Arc::<Flaky>::clone(&store);
+    let scenario = Scenario { solve_times: "9000-9000".parse().unwrap(), ..Scenario::default() };
+    (store, Arc::new(PausedGateway::start_on(kept, scenario, WAY, 1, |_| ()).await))
+}
+
+async fn upload(gateway: &PausedGateway) -> Result<CaptchaId, Refusal> {
+    let form = Form::decode("textcaptcha=two+and+two", &Bytes::new()).unwrap();
+    gateway.driver.submit(&gateway.client(1), Upload::check(form)).await
+}
+
+fn bought(gateway: &PausedGateway) -> u64 {
+    gateway.upstream.model().state(gateway.clock.now()).counts.uploads_accepted
+}
+
+#[test]
+fn an_id_that_could_not_be_kept_goes_to_the_same_upload_once_it_is() {
+    paused(async {
+        let (store, gateway) = gateway().await;
+        store.refuses_ids.store(true, Ordering::Relaxed);
+        assert_eq!(upload(&gateway).await, Err(Refusal::NotKeptYet));
+        assert_eq!(
+            upload(&gateway).await,
+            Err(Refusal::NotInTime),
+            "it waits for the first, and buys nothing"
+        );
+        gateway.clock.sleep(Duration::from_mins(2)).await;
+        store.refuses_ids.store(false, Ordering::Relaxed);
+        gateway.clock.sleep(Duration::from_secs(2)).await;
+        let id = upload(&gateway).await.unwrap();
+        assert_eq!(bought(&gateway), 1);
+        assert!(matches!(gateway.driver.find(&gateway.client(1), id, false), Found::Solved(_)));
+        let kept = store.inner.load().await.unwrap().captchas;
+        assert!(kept.len() == 1 && kept[0].id == id && kept[0].solution.is_some(), "{kept:?}");
+
+        let other = upload(&gateway).await.unwrap();
+        assert_ne!(other, id, "the first was delivered: one more is another captcha");
+        assert_eq!(bought(&gateway), 2);
+    });
+}
+
+#[test]
+fn an_upload_that_waits_for_it_gets_the_id_in_time() {
+    paused(async {
+        let (store, gateway) = gateway().await;
+        store.refuses_ids.store(true, Ordering::Relaxed);
+        assert_eq!(upload(&gateway).await, Err(Refusal::NotKeptYet));
+        let again = {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { upload(&gateway).await })
+        };
+        gateway.clock.sleep(Duration::from_secs(1)).await;
+        store.refuses_ids.store(false, Ordering::Relaxed);
+        assert!(again.await.unwrap().is_ok());
+        assert_eq!(bought(&gateway), 1);
+    });
+}
