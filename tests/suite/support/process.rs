@@ -21,12 +21,7 @@ fn command(folder: &Path, through: &[&str]) -> Command {
 
 /// Runs capgate in `folder` to its end, with these variables and no others.
 pub fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    run_through(&[], folder, arguments, env)
-}
-
-/// The same, by way of another program that becomes capgate.
-pub fn run_through(through: &[&str], folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    command(folder, through).args(arguments).envs(env.iter().copied()).output().expect("the program runs")
+    command(folder, &[]).args(arguments).envs(env.iter().copied()).output().expect("the program runs")
 }
 
 /// A capgate that runs until it is stopped or dropped.
@@ -105,6 +100,10 @@ impl TestBinary {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs");
         assert!(told.success());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
     }
 
     /// Waits for its end, and gives its exit status and all that it said: output and error output.

@@ -8,7 +8,6 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::run_through;
 use super::wait_until;
 use super::wire::{Reply, send};
 use super::{ADMIN_TOKEN, TestBinary, client_key, run};
@@ -113,9 +112,10 @@ impl TestProgram {
     #[track_caller]
     pub fn refused_start(&self, through: &[&str]) -> String {
         let through: Vec<_> = through.iter().map(|word| (*word).to_owned()).collect();
-        let output = self.with_arguments(&through, run_through);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let mut binary = self.with_arguments(&through, TestBinary::start_through);
+        wait_until("it refuses to start", || binary.has_ended());
+        let (status, _, said) = binary.ended();
+        assert_eq!(status.code(), Some(1), "{said}");
         assert!(!said.contains("panicked"), "{said}");
         let mut faults = said.lines().filter(|line| line.starts_with("capgate: "));
         let fault = faults.next().expect("it says why").to_owned();
@@ -123,11 +123,11 @@ impl TestProgram {
         fault
     }
 
-    fn with_arguments<T>(
+    fn with_arguments(
         &self,
         through: &[String],
-        start: impl FnOnce(&[&str], &Path, &[&str], &[(&str, &str)]) -> T,
-    ) -> T {
+        start: impl FnOnce(&[&str], &Path, &[&str], &[(&str, &str)]) -> TestBinary,
+    ) -> TestBinary {
         let folder = self.folder.path();
         let env: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let through: Vec<_> = through.iter().map(String::as_str).collect();
