@@ -1,5 +1,7 @@
 //! Every call to the upstream goes through here: asked of admission before, settled after, timed and counted.
 
+mod logged;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,19 +14,14 @@ use super::troubles::Troubles;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::{Admission, Ticket};
 use crate::engine::budget::BudgetState;
-use crate::engine::refusal::{CallKind as Asked, Ended, Refusal, Why};
+use crate::engine::refusal::{CallKind as Asked, Ended, Refusal};
 use crate::engine::{Limits, Wait};
 use crate::metrics::{CallOutcome, Metrics};
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::reply::{Told, read_told};
 use crate::store::{Change, StoreError};
 use crate::upstream::{Call, CallKind, Upstream, UpstreamError};
-
-/// Longest time between two log lines about the same state.
-const STATE_LOGGED_EVERY: Duration = Duration::from_mins(1);
-
-/// A budget that is spent for so long is told in the log.
-const NEWS_FROM: Duration = Duration::from_secs(10);
+use logged::tell_states;
 
 /// The way to the upstream.
 pub struct Gate {
@@ -305,31 +302,6 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
-    /// Logs that a budget makes calls wait. One that is spent for a moment is no news, and what the upstream said was
-    /// told when it was said.
-    pub fn log_wait(&self, refusal: &Refusal) {
-        let is_long = refusal.until.since(self.clock.now()) >= NEWS_FROM;
-        if is_long && matches!(refusal.why, Why::Rule(_)) {
-            let until = refusal.until;
-            self.log_once(
-                &refusal.why,
-                |why| tracing::warn!(%why, %until, "a budget is spent: calls to the upstream wait"),
-            );
-        }
-    }
-
-    /// Logs a reason when it is new or was last told a while ago.
-    fn log_once(&self, why: &Why, log: impl FnOnce(&Why)) {
-        let now = self.clock.now();
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            logged.is_some_and(|(label, at)| label == why.label() && now.since(at) < STATE_LOGGED_EVERY);
-        if !is_known {
-            *logged = Some((why.label(), now));
-            log(why);
-        }
-    }
-
     /// Acts on what admission knows, and tells which waits have begun by that and which are over.
     fn changing<T>(&self, act: impl FnOnce(&mut Admission, Timestamp) -> T) -> T {
         let (result, before, after, now) = self.with(|admission, now| {
@@ -355,16 +327,4 @@ impl Gate {
 /// A code that nobody knows could be about anything.
 fn is_about_account(code: &Code) -> bool {
     code.known().is_none_or(ErrorCode::is_about_account)
-}
-
-/// One line for each wait that has begun, and for each that is over.
-fn tell_states(before: &[Wait], after: &[Wait], now: Timestamp) {
-    let is_in = |waits: &[Wait], label: &str| waits.iter().any(|wait| wait.why.label() == label);
-    for Wait { why, until, .. } in after.iter().filter(|wait| !is_in(before, wait.why.label())) {
-        tracing::warn!(reason = why.label(), %why, %until, "calls to the upstream wait");
-    }
-    for Wait { why, since, .. } in before.iter().filter(|wait| !is_in(after, wait.why.label())) {
-        let seconds = now.since(*since).as_secs();
-        tracing::info!(reason = why.label(), seconds, "calls to the upstream no longer wait for this");
-    }
 }
