@@ -69,7 +69,8 @@ impl Callbacks {
                 due.attempts += 1;
                 due.failure = taken.as_ref().err().map(ToString::to_string);
             }
-            state.deliveries.settle(id, attempt, rand::random(), now)
+            let attempts = state.due.get(&id).map_or(0, |due| due.attempts);
+            state.deliveries.settle(id, attempt, jitter(id, attempts), now)
         });
         self.changed.notify_one();
         match settled {
@@ -106,5 +107,27 @@ impl Callbacks {
         let dead = Dead { at, why: why.clone() };
         self.remember(DeadLetter { id, client, target, since, dead, code });
         self.keeper.keep(Change::DeliveryDead { id, why, at }).await;
+    }
+}
+
+/// From 0 to 1, another one for each push and each attempt: those that failed together do not come again together.
+fn jitter(id: CaptchaId, attempts: u32) -> f64 {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mixed = (id.0 ^ u64::from(attempts).rotate_left(32)).wrapping_mul(GOLDEN);
+    f64::from(u32::try_from(mixed >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pushes_that_failed_together_come_again_at_different_moments() {
+        let mut drawn: Vec<f64> =
+            (0..100).map(|number| jitter(CaptchaId(50_000_000_000 + number), 1)).collect();
+        drawn.sort_unstable_by(f64::total_cmp);
+        assert!(drawn[0] >= 0.0 && drawn[99] <= 1.0);
+        assert!(drawn.windows(2).all(|pair| pair[1] - pair[0] < 0.05), "they fill the range: {drawn:?}");
+        assert!((jitter(CaptchaId(7), 1) - jitter(CaptchaId(7), 2)).abs() > 0.001);
     }
 }

@@ -44,12 +44,12 @@ impl World {
         }
         let Some(Paid { expected, .. }) = self.paid.get(&id.0).cloned() else { return };
         let now = self.clock.now();
+        let was_strange = self.was_strange(id);
         let Some(captcha) = self.model.captcha(id, now) else { return };
         let is_over = captcha.ready_at <= now;
         let wrong = match &solution.answer {
             Answer::Failed(code) => {
                 let is_true = is_over && code.known().is_some() && code.known() == captcha.ends_with;
-                let was_strange = self.strange_codes.get(&id.0).is_some_and(|times| *times >= STRANGE_CODES);
                 (!is_true && !was_strange).then(|| format!("{id} is told to have ended with {code}"))
             }
             Answer::Text(text) => {
@@ -66,6 +66,11 @@ impl World {
         } else if solution.price.as_ref().is_some_and(|told| *told != price) {
             self.broke(Promise::RightAnswer, format!("{id} has the price {:?}", solution.price));
         }
+    }
+
+    /// So many looks at it brought codes that nobody knows that the last of them counts as its end.
+    pub fn was_strange(&self, id: CaptchaId) -> bool {
+        self.strange_codes.get(&id.0).is_some_and(|times| *times >= STRANGE_CODES)
     }
 
     /// No answer, and its time is almost over: was there a chance to get it?

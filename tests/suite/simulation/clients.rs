@@ -11,10 +11,11 @@ use capgate::clock::Timestamp;
 use capgate::driver::answers::Found;
 use capgate::driver::repeats::HungUp;
 use capgate::driver::{Driver, Wait};
-use capgate::protocol::{CaptchaId, Form, Upload, Verdict};
+use capgate::protocol::{CaptchaId, Field, Form, Upload, Verdict};
 use capgate::simulator::expected_answer;
 use capgate::simulator::random::Random;
 
+use super::pingbacks;
 use super::uploads;
 use super::world::{Fate, Paid, Shared};
 
@@ -105,8 +106,13 @@ impl Crowd {
             clock.sleep(Duration::from_secs(1)).await;
             return None;
         };
-        let (number, form) = self.begin(client, random);
+        let receiver = pingbacks::registered(&self.shared, &driver, &self.caller(client).name).await;
+        let (number, mut form) = self.begin(client, random);
         let expected = expected_answer(&form, self.piped).expect("an upload is well formed");
+        if let Some(receiver) = receiver {
+            let url = self.shared.world().pingbacks.wants(&receiver, number, &expected.plain);
+            form.set(Field::text("pingback", url)).expect("an upload has few parameters");
+        }
         let upload = Upload::check(form);
         let submit = driver.submit(self.caller(client), upload);
         let told = match habits.hangs_up_after {
@@ -262,6 +268,7 @@ impl super::world::World {
         if !is_right {
             self.broke(Promise::RightAnswer, format!("{id} is not the id of upload {upload}"));
         }
+        self.pingbacks.id_is_read(upload, id);
         self.paid.insert(id.0, Paid { expected, ends_at });
         self.step();
     }

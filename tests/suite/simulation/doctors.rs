@@ -33,6 +33,8 @@ pub enum Doctor {
     ForgetsAll,
     /// The store forgets accepted captchas when the process ends.
     ForgetsCaptchas,
+    /// The store forgets what is to be pushed when the process ends.
+    ForgetsPingbacks,
     /// A call that got no reply is waited for, for ever.
     NeverGivesUp,
     /// All clients are one to the gateway.
@@ -123,6 +125,9 @@ impl<S: Store> Store for DoctoredStore<S> {
             }
             if self.doctor == Doctor::ForgetsCaptchas {
                 recovered.captchas.clear();
+            }
+            if self.doctor == Doctor::ForgetsPingbacks {
+                recovered.deliveries.clear();
             }
             Ok(recovered)
         }

@@ -18,6 +18,7 @@
 //! | `traffic`, `clients`, `uploads` | who comes when, with which habits, and uploads what |
 //! | `weather` | what goes wrong, hour by hour |
 //! | `upstream`, `network` | the simulator's model behind a network, and the checks of each call |
+//! | `pingbacks` | receivers that fail now and then, an upstream that pushes, and the judge of what is pushed |
 //! | `store` | a disk that stalls, fails, and loses what was not written |
 //! | `waits`, `turns`, `answers` | the judges: what must not be sent, whose turn it is, what clients read |
 //! | `world` | all of that behind one lock; a step |
@@ -28,6 +29,7 @@ mod clients;
 mod doctors;
 mod log;
 mod network;
+mod pingbacks;
 mod planted;
 mod promises;
 mod store;
@@ -91,8 +93,10 @@ fn days(first: u64) {
     println!("{histories} histories, {days:.1} days: {tally}");
     assert!(failed.is_empty(), "a promise was broken by the seeds {failed:?}");
     if seeds >= SEEDS + from {
-        let faults = weather::FAULTS.iter().map(|fault| format!("fault {fault}"));
-        for what in faults.chain(["blocks by others", "kills", "hung up", "answers read"].map(String::from)) {
+        let faults = weather::FAULTS.iter().chain(weather::PUSH_FAULTS).map(|fault| format!("fault {fault}"));
+        let others = ["blocks by others", "kills", "hung up", "answers read", "pushes", "pingbacks"];
+        let unlucky = ["pushes that are not believed", "receivers out of reach", "pingbacks refused"];
+        for what in faults.chain(others.into_iter().chain(unlucky).map(String::from)) {
             assert!(tally.of(&what) > 0, "there was no {what}");
         }
     }

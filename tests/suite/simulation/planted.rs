@@ -203,6 +203,14 @@ fn captchas_that_a_restart_forgets_are_noticed() {
 }
 
 #[test]
+fn outcomes_to_be_pushed_that_a_restart_forgets_are_noticed() {
+    finds(Promise::OutcomesArePushed, |plan| {
+        plan.restarts = true;
+        plan.doctor = Doctor::ForgetsPingbacks;
+    });
+}
+
+#[test]
 fn a_client_that_is_starved_and_one_that_reads_anothers_answers_are_noticed() {
     for promise in [Promise::Fair, Promise::OwnCaptchasOnly] {
         finds(promise, |plan| plan.doctor = Doctor::TakesAllForOne);

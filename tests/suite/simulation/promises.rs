@@ -29,6 +29,8 @@ pub enum Promise {
     NothingLost,
     /// What a client reads stands in the store.
     StoredBeforeTold,
+    /// Whoever was promised a push of the outcome gets it at least once, or it is in the list of the dead.
+    OutcomesArePushed,
     /// What was stored is found again.
     Durable,
     /// Nobody gets another's.

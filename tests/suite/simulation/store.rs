@@ -26,6 +26,8 @@ pub struct Disk {
     /// Captchas and their owners' names.
     pub accepted: BTreeMap<u64, String>,
     pub solved: BTreeSet<u64>,
+    /// Captchas whose outcomes are to be pushed.
+    pub due: BTreeSet<u64>,
     /// Answers that it refused to keep.
     pub refused: BTreeSet<u64>,
 }
@@ -38,6 +40,7 @@ impl Disk {
             is_failing: false,
             accepted: BTreeMap::new(),
             solved: BTreeSet::new(),
+            due: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
     }
@@ -162,6 +165,12 @@ impl World {
                 }
                 if !is_told {
                     self.disk.refused.insert(id.0);
+                }
+            }
+            Change::DeliveryDue { id, .. } => {
+                self.note(format_args!("disk: {id}'s outcome is to be pushed: {is_told}"));
+                if is_kept {
+                    self.disk.due.insert(id.0);
                 }
             }
             _ => {}

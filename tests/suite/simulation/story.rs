@@ -11,18 +11,18 @@ use capgate::engine::Limits;
 use capgate::metrics::Metrics;
 use capgate::protocol::{ClientKey, UpstreamKey};
 use capgate::simulator::random::Random;
-use capgate::simulator::{DEFAULT_KEY, Model, Scenario};
+use capgate::simulator::{DEFAULT_KEY, FaultPoint, Model, Rate, Scenario};
 use capgate::store::MemoryStore;
 
 use super::clients::Crowd;
 use super::doctors::Doctor;
+use super::pingbacks::{self, SimulatedReceivers};
 use super::promises::{Broken, Promise, Tally};
 use super::store::FlakyStore;
 use super::traffic::Traffic;
 use super::upstream::SimulatedUpstream;
 use super::weather::{self, Sky};
 use super::world::{Shared, World};
-use crate::support::NoReceivers;
 
 /// Where histories begin: 2026-11-23T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_795_392_000_000);
@@ -31,6 +31,9 @@ const CLIENTS: u32 = 200;
 const REST: Duration = Duration::from_mins(32);
 /// Longest that clients are waited for; each has gone when its captcha's 15 minutes are over.
 const LEAVE_WITHIN: Duration = Duration::from_mins(40);
+
+/// Part of the pushes with each of their faults.
+const PUSH_FAULTS: f64 = 0.03;
 
 /// Over which time the upstream may compare for 1003; nobody says.
 const RATIO_WINDOWS_MS: &[u64] = &[60_000, 600_000, 1_800_000];
@@ -110,8 +113,14 @@ impl Story {
             no_slot_ratio_window_ms: weather::pick(RATIO_WINDOWS_MS, &mut Random::new(plan.seed, "1003")),
             ..Scenario::default()
         };
-        (plan.upstream)(&mut calm);
         let mut config = Config::default();
+        config.pingback.register_from = vec!["0.0.0.0/0".parse().expect("a network")];
+        if Random::new(plan.seed, "pingback").below(3) == 0 {
+            config.upstream.pingback_url = Some(pingbacks::OURS.to_owned());
+            let some = |kind| (FaultPoint { kind, endpoint: None }, Rate::Probability(PUSH_FAULTS));
+            calm.faults.extend(weather::PUSH_FAULTS.iter().copied().map(some));
+        }
+        (plan.upstream)(&mut calm);
         config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
         config.uploads.hold = Duration::from_secs(weather::pick(&[3, 3, 10, 30], &mut random));
         config.polling.interval = plan.interval;
@@ -135,6 +144,7 @@ impl Story {
             biased;
             () = self.until_broken() => {}
             () = whole => {}
+            () = pingbacks::push(Arc::clone(&self.shared)) => {}
         }
         let mut world = self.shared.world();
         world.life.driver = None;
@@ -195,6 +205,7 @@ impl Story {
             }
         }
         self.clock.sleep(REST).await;
+        self.shared.world().judge_pingbacks();
         self.shared.world().judge_end();
     }
 
@@ -242,7 +253,7 @@ impl Story {
                 self.clock,
                 self.plan.doctor.store(store, self.clock),
                 self.plan.doctor.upstream(upstream, self.clock),
-                Arc::new(NoReceivers),
+                Arc::new(SimulatedReceivers(Arc::clone(&self.shared))),
                 Arc::clone(&self.metrics),
             );
             if let Ok(driver) = started.await {

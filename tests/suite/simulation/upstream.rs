@@ -198,6 +198,9 @@ impl World {
         }
         let (endpoint, form) = form_of(call);
         let reply = self.model.handle(endpoint, &form, now);
+        if matches!(call, Call::Submit(_)) {
+            self.uploaded();
+        }
         let said: String = String::from_utf8_lossy(&reply.body).chars().take(40).collect();
         self.note(format_args!("call {number} arrives: {} {said:?} {:?}", reply.status, reply.fault));
         self.step();
@@ -209,7 +212,12 @@ impl World {
         let Some(captcha) = self.model.captcha(id, now) else { return };
         let is_token = Method::from_label(captcha.method)
             .is_some_and(|method| method.first_look() == capgate::protocol::methods::FirstLook::Token);
-        let first = if is_token { FIRST_LOOK_TOKEN } else { FIRST_LOOK_IMAGE };
+        let first = match is_token {
+            // There is an answer to be fetched.
+            _ if self.pingbacks.pushed.contains(&id.0) => Duration::ZERO,
+            true => FIRST_LOOK_TOKEN,
+            false => FIRST_LOOK_IMAGE,
+        };
         let (since, least) =
             captcha.last_look_at.map_or((captcha.uploaded_at, first), |last| (last, INTERVAL));
         // A call that was held up, or that a killed process had sent, meets later ones by chance.

@@ -1,7 +1,6 @@
 //! What the upstream, the network and the disk are like, hour by hour: calm, bad in one way or in several, and an
 //! operator who mends what was refused.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +30,15 @@ pub const FAULTS: &[FaultKind] = &[
     FaultKind::Code(ErrorCode::BadDuplicates),
     FaultKind::Code(ErrorCode::BadParameters),
     FaultKind::Code(ErrorCode::Upload),
+];
+
+/// Faults of pushes, where the upstream pushes.
+pub const PUSH_FAULTS: &[FaultKind] = &[
+    FaultKind::PushLost,
+    FaultKind::PushTwice,
+    FaultKind::PushLate,
+    FaultKind::PushEarly,
+    FaultKind::PushForeign,
 ];
 
 /// What others' use of the key can bring about.
@@ -161,7 +169,7 @@ impl World {
         self.network.holds_up = 0.0;
         self.network.usual_ms = 120;
         self.disk.is_failing = false;
-        self.model.switch(Scenario { faults: BTreeMap::new(), ..calm.clone() });
+        self.model.switch(calm.clone());
         self.sky_troubles(false);
     }
 }

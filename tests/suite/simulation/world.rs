@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::log::Log;
 use super::network::Network;
+use super::pingbacks::Pingbacks;
 use super::promises::{Broken, Promise, Tally};
 use super::store::Disk;
 use super::turns::Turns;
@@ -59,6 +60,7 @@ pub struct World {
     pub life: Life,
     pub waits: Waits,
     pub turns: Turns,
+    pub pingbacks: Pingbacks,
     pub uploads: BTreeMap<u64, (usize, Fate)>,
     pub paid: BTreeMap<u64, Paid>,
     /// For each captcha, the life in which it was looked at last, and whether that look was late.
@@ -78,6 +80,7 @@ pub struct World {
     sky_is_troubled: bool,
     troubled_until: Timestamp,
     changed: Arc<Notify>,
+    uploaded: Arc<Notify>,
 }
 
 /// The world, shared between everything that runs in it.
@@ -86,6 +89,8 @@ pub struct Shared {
     world: Mutex<World>,
     /// A promise is broken, a process was killed or started.
     pub changed: Arc<Notify>,
+    /// An upload has arrived at the upstream, so something may be to be pushed.
+    pub uploaded: Arc<Notify>,
 }
 
 impl Shared {
@@ -96,7 +101,7 @@ impl Shared {
         weights: Vec<u32>,
         watched: Option<Promise>,
     ) -> Arc<Self> {
-        let changed = Arc::new(Notify::new());
+        let (changed, uploaded) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let world = World {
             clock,
             model,
@@ -105,6 +110,7 @@ impl Shared {
             life: Life::default(),
             waits: Waits::default(),
             turns: Turns::new(weights),
+            pingbacks: Pingbacks::new(seed),
             uploads: BTreeMap::new(),
             paid: BTreeMap::new(),
             looks: BTreeMap::new(),
@@ -120,8 +126,9 @@ impl Shared {
             sky_is_troubled: false,
             troubled_until: Timestamp(0),
             changed: Arc::clone(&changed),
+            uploaded: Arc::clone(&uploaded),
         };
-        Arc::new(Self { world: Mutex::new(world), changed })
+        Arc::new(Self { world: Mutex::new(world), changed, uploaded })
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -161,6 +168,11 @@ impl World {
         if self.life.kill_at.is_some_and(|step| step <= self.steps) {
             self.kill();
         }
+    }
+
+    /// An upload has arrived at the upstream.
+    pub fn uploaded(&self) {
+        self.uploaded.notify_one();
     }
 
     pub const fn steps(&self) -> u64 {
