@@ -58,6 +58,25 @@ fn sigterm_answers_what_is_held_and_loses_nothing() {
 }
 
 #[test]
+fn sigterm_releases_every_held_poll_at_once() {
+    let mut program = Setup::new().simulator(&["--solve-times", "600000-600000"]).start();
+    let (id, key) = (program.upload_as(1, "held").id(), client_key(1));
+    let held: Vec<_> = (0..60)
+        .map(|number| {
+            let which = if number % 3 == 0 { "ids" } else { "id" };
+            call(&program, &format!("/res.php?key={key}&action=get&{which}={id}&wait=300"))
+        })
+        .collect();
+    wait_until("all are held", || program.metric("capgate_polls_held", "") >= 60.0);
+    program.signal("TERM");
+    for poll in held {
+        assert_eq!(poll.join().unwrap(), "CAPCHA_NOT_READY", "it was to be held for five minutes");
+    }
+    let (is_well, logged) = program.ended();
+    assert!(is_well, "{logged}");
+}
+
+#[test]
 fn an_upload_that_cannot_end_in_time_is_told_so_and_is_never_forgotten() {
     let mut program = Setup::new()
         .simulator(&["--fault", "hang@in=1"])
