@@ -125,8 +125,9 @@ impl Poller {
         self.with(|polling| polling.open_count())
     }
 
-    /// Shows in the metrics when answers are expected.
+    /// Shows in the metrics when answers are expected, and how many pushes are lost.
     pub fn publish(&self) {
+        self.metrics.pushes_lost(self.with(|polling| polling.pushes_lost()).into());
         for (part, fraction) in [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)] {
             let expected: Vec<_> = self.with(|polling| polling.expected(fraction).collect());
             for (method, time) in expected {

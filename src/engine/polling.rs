@@ -146,6 +146,12 @@ impl Polling {
         self.times.quantiles(fraction)
     }
 
+    /// Share of the latest answers to be pushed that looks had to find.
+    #[must_use]
+    pub const fn pushes_lost(&self) -> f32 {
+        self.times.pushes_lost()
+    }
+
     /// Captchas that are still looked at.
     #[must_use]
     pub fn open_count(&self) -> usize {

@@ -193,7 +193,10 @@ impl Metrics {
     }
 
     pub fn pingbacks_open(&self, client: &str, count: usize) {
-        self.catalogue.pingbacks_open.with_label_values(&[self.clients.of(client)]).set(gauge(count));
+        let client = self.clients.of(client);
+        self.catalogue.pingbacks_open.with_label_values(&[client]).set(gauge(count));
+        // There from the first on: an increase can only be seen of what was there before.
+        self.catalogue.pingbacks_total.with_label_values(&[client, "dead"]).inc_by(0);
     }
 
     pub fn pingbacks_dead(&self, count: usize) {

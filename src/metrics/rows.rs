@@ -110,8 +110,13 @@ catalogue! {
     reports_total: IntCounterVec["client", "verdict", "outcome"];
     /// Pushes by the upstream, by what came of them.
     pushes_total: IntCounterVec["outcome"];
+    /// 1 while the settings have an address for the upstream to push answers to.
+    pushes_wanted: IntGauge[];
     /// 1 while uploads ask the upstream to push their answers, 0 while it does not take our host or there is none.
     pushes_registered: IntGauge[];
+    /// Share of the answers to be pushed that looks had to find, of the latest, from 0 to 1; 0.3 before the first. Above 0.25
+    /// looks come as if nothing were pushed.
+    pushes_lost_ratio: Gauge[];
     /// Outcomes of captchas that were to be pushed to a client's receiver, by how that ended.
     pingbacks_total: IntCounterVec["client", "outcome"];
     /// Attempts to push an outcome to a client's receiver, by how they ended.

@@ -40,6 +40,14 @@ impl Metrics {
         self.catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(count);
     }
 
+    pub fn pushes_wanted(&self, is_wanted: bool) {
+        self.catalogue.pushes_wanted.set(is_wanted.into());
+    }
+
+    pub fn pushes_lost(&self, share: f64) {
+        self.catalogue.pushes_lost_ratio.set(share);
+    }
+
     pub fn pushes_registered(&self, is_registered: bool) {
         self.catalogue.pushes_registered.set(is_registered.into());
     }

@@ -15,8 +15,16 @@ KEYS = {"team-a": FAKE + "0001", "team-b": FAKE + "0002", "team-c": FAKE + "0003
 LIMITS = {"team-c": ["daily_budget_captchas = 9", "monthly_budget_usd = 50", "max_open = 5"]}
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is not for loopback
 # Alerts that this traffic must raise; they have no `for`, or a short one.
-RAISES = {"CapgateBlocked", "CapgateQueueFull", "CapgateClientBudgetNear", "CapgateClientOverBudget"}
+RAISES = {
+    "CapgateBlocked",
+    "CapgateQueueFull",
+    "CapgateClientBudgetNear",
+    "CapgateClientOverBudget",
+    "CapgatePingbacksGivenUp",
+}
 CALL_LIMIT_S = 10
+# Where nothing is taken that is pushed to a client.
+REFUSES = "/refuses"
 # More than the queue takes at once.
 BURST = 30
 
@@ -29,6 +37,7 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
         "[upstream]",
         f'url = "{upstream}"',
         f'key = "{key}"',
+        f'pingback_url = "http://127.0.0.1:{http}"',
         "[polling]",
         'interval = "200ms"',
         'first_look = "100ms"',
@@ -43,6 +52,8 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
         "[pingback]",
         'allow = ["127.0.0.1"]',
         'register_from = ["127.0.0.1"]',
+        'retry_after = "100ms"',
+        'retry_for = "1s"',
         "[store]",
         'url = "memory:"',
     ]
@@ -58,9 +69,11 @@ def clients(gateway: str, simulator: str):
     receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     call(f"{gateway}/res.php", key=KEYS["team-a"], action="add_pingback", addr="127.0.0.1")
-    pushed = {"pingback": f"http://127.0.0.1:{receiver.server_port}/"}
+    receivers = [f"http://127.0.0.1:{receiver.server_port}{path}" for path in ("/", REFUSES)]
     playing = [threading.Thread(target=upload_and_poll, args=(gateway, key, stop)) for key in KEYS.values() for _ in range(3)]
-    playing.append(threading.Thread(target=upload_and_poll, args=(gateway, KEYS["team-a"], stop), kwargs=pushed))
+    for url in receivers:
+        further = {"pingback": url}
+        playing.append(threading.Thread(target=upload_and_poll, args=(gateway, KEYS["team-a"], stop), kwargs=further))
     playing.append(threading.Thread(target=ask_about_the_account, args=(gateway, stop)))
     playing.append(threading.Thread(target=weather, args=(gateway, simulator, stop)))
     for thread in playing:
@@ -75,11 +88,11 @@ def clients(gateway: str, simulator: str):
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    """Takes what is pushed to a client."""
+    """Takes what is pushed to a client, but for one path."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(200)
+        self.send_response(500 if self.path == REFUSES else 200)
         self.end_headers()
 
     def log_message(self, *_) -> None:

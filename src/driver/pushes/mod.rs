@@ -185,6 +185,7 @@ impl Pushes {
         let mut wait = REGISTER_AGAIN;
         loop {
             let target = target_of(&settings.borrow_and_update());
+            self.metrics.pushes_wanted(target.is_some());
             let next = match &target {
                 None => {
                     self.set_registered(false);

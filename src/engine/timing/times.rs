@@ -149,6 +149,12 @@ impl Times {
         kind.is_pushed && self.pushes_lost <= PUSHES_LOST_MAX
     }
 
+    /// Share of the latest pushes that were lost.
+    #[must_use]
+    pub const fn pushes_lost(&self) -> f32 {
+        self.pushes_lost
+    }
+
     /// The age at which a captcha is best looked at first, and whether it is looked at sooner to learn from it.
     pub fn first_look(&mut self, kind: Kind) -> (Duration, bool) {
         let earliest = self.timing.earliest_look(kind.method);
