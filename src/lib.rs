@@ -7,10 +7,12 @@
 //! From then on [`engine::polling`] decides when it is looked at, and with which others; [`driver::poller`] carries
 //! that out. A client's poll arrives in [`server`] and reads [`driver::answers`]: it never asks the upstream.
 //!
-//! [`config`] has every setting, [`metrics`] every metric, [`clients`] the callers; [`app`] wires all of it. The
+//! [`config`] has every setting, [`metrics`] every metric, [`clients`] the callers, [`audit`] writes down who did what;
+//! [`app`] wires all of it. The
 //! [`simulator`] stands in for the upstream, in tests and in the sandbox.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clients;
 pub mod clock;

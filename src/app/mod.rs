@@ -32,10 +32,11 @@ use actix_web::dev::Server as Listening;
 use anyhow::{Context, ensure};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, Event};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::{AuthMode, Config};
-use crate::driver::Driver;
+use crate::driver::{Driver, Witnesses};
 use crate::metrics::Metrics;
 use crate::receivers::HttpReceivers;
 use crate::server::Server;
@@ -112,11 +113,14 @@ impl App {
         let receivers = Arc::new(HttpReceivers::start(&config.pingback)?);
         let store = store::open(&config.store)?;
         let clock = Clock::system();
+        let audit = Audit::start(&config.audit, clock, Arc::clone(&metrics)).context("audit.file")?;
+        let witnesses = Witnesses { metrics: Arc::clone(&metrics), audit };
         let calls = Arc::<HttpUpstream>::clone(&upstream);
-        let driver = Driver::start(config, clock, store, calls, receivers, Arc::clone(&metrics))
+        let driver = Driver::start(config, clock, store, calls, receivers, witnesses)
             .await
             .context("the store cannot be read")?;
         metrics.settings_read(clock.now());
+        driver.audit.note(|| Event::Started { version: env!("CARGO_PKG_VERSION") });
         let server = Server::new(Clients::new(config, &metrics), driver, Arc::clone(&metrics));
         let server = Arc::new(server);
         Ok(Self {
@@ -161,6 +165,8 @@ impl App {
             biased;
             () = signals.told_again() => {
                 server.driver.kill();
+                server.driver.audit.note(|| Event::Stopped { why: "signal" });
+                server.driver.audit.close();
                 anyhow::bail!("told to stop a second time: ended at once, calls under way were cut off")
             }
             // These two run for ever.
@@ -187,13 +193,13 @@ impl App {
             over: over.clone(),
         };
         let stop = async {
-            let has_died = tokio::select! {
-                () = told_to_stop => false,
-                () = self.server.told_to_stop.cancelled() => false,
-                () = self.server.driver.died() => true,
+            let why = tokio::select! {
+                () = told_to_stop => "signal",
+                () = self.server.told_to_stop.cancelled() => "operator",
+                () = self.server.driver.died() => "fault",
             };
-            ending.in_order(&self.server.driver.live().load().listen).await;
-            has_died
+            ending.in_order(&self.server.driver.live().load().listen, why).await;
+            why == "fault"
         };
         // A server that is dropped closes what it still has open.
         let until_over =

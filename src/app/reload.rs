@@ -16,6 +16,7 @@ use super::manager::{Manager, News};
 use super::signals::Signals;
 use super::tls::{self, Certificate};
 use super::watch::{self, Watch};
+use crate::audit::{self, Event};
 use crate::clock::Day;
 use crate::config::{Changes, Config, Faults};
 use crate::metrics::ReloadOutcome;
@@ -80,6 +81,7 @@ impl Reloader<'_> {
                 for fault in format!("{error:#}").lines() {
                     tracing::error!(%fault, "the settings were not changed");
                 }
+                self.note(ReloadOutcome::Faulty, &Changes::default());
                 ReloadOutcome::Faulty
             }
             Ok(ready) => {
@@ -88,8 +90,10 @@ impl Reloader<'_> {
                 }
                 if ready.changes.applied.is_empty() {
                     tracing::info!("the settings are what they were");
+                    self.note(ReloadOutcome::Unchanged, &ready.changes);
                     ReloadOutcome::Unchanged
                 } else {
+                    self.note(ReloadOutcome::Applied, &ready.changes);
                     let changed = ready.changes.applied.join("; ");
                     let log = ready.config.log.clone();
                     self.apply(ready).await;
@@ -101,6 +105,15 @@ impl Reloader<'_> {
             }
         };
         self.server.metrics.reloaded(outcome, driver.clock.now());
+    }
+
+    /// Writes down what was found; a fault is in the log, and its text may hold what somebody wrote into the file.
+    fn note(&self, outcome: ReloadOutcome, found: &Changes) {
+        self.server.driver.audit.note(|| Event::Reload {
+            outcome: outcome.label(),
+            changed: audit::changes(&found.applied),
+            at_restart: audit::changes(&found.at_restart),
+        });
     }
 
     /// Reads the settings, and the files that they name.

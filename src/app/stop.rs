@@ -4,7 +4,7 @@
 //! told to stop -> /readyz says 503, held polls are answered, each reply closes its connection
 //!              -> [listen.drain_delay] -> no new connections -> the calls under way end
 //!              -> uploads that still wait are refused -> the driver's own calls end -> the store has all of it
-//!              -> the admin listener closes
+//!              -> the admin listener closes -> the audit trail is on the disk
 //! ```
 //! All of it within `listen.drain`: what has not ended by then is cut off. An upload that is cut off is found as
 //! unknown at the next start.
@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Event;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Listen;
 use crate::metrics::Metrics;
@@ -43,7 +44,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub async fn in_order(self, listen: &Listen) {
+    pub async fn in_order(self, listen: &Listen, why: &'static str) {
         let Self { server, clients, admin, sockets_stay, over } = self;
         let (driver, clock) = (&server.driver, server.driver.clock);
         let ends = clock.now() + listen.drain;
@@ -71,6 +72,10 @@ impl Ending {
             tracing::warn!(connections, "calls did not end in time: they are cut off");
         }
         before(clock, clock.now() + ADMIN_WITHIN, admin.stop(true)).await;
+        let audit = driver.audit.clone();
+        audit.note(|| Event::Stopped { why });
+        // It has a limit of its own, and what it cannot keep it logs.
+        let _ = tokio::task::spawn_blocking(move || audit.close()).await;
         over.cancel();
     }
 }

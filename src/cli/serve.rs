@@ -78,6 +78,7 @@ impl Sandbox {
         config.upstream.key = Some(UpstreamKey::new(DEFAULT_KEY));
         // Whatever the settings say: a real account's captchas have nothing to do with the simulator's.
         config.store.url = StoreUrl::Memory;
+        config.audit.file = None;
         if config.clients.is_empty() && config.auth.mode == AuthMode::Keys {
             let keys = ClientKey::parse(SANDBOX_CLIENT_KEY.as_bytes()).into_iter().collect();
             config.clients.push(Client { name: "sandbox".into(), keys, ..Client::default() });

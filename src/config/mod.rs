@@ -47,7 +47,7 @@ pub use prices::Prices;
 pub use reference::{reference_file, settings_table};
 pub use reload::{Changes, ReadFile};
 pub use sections::{
-    Admin, Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Open, Pingback, Polling,
+    Admin, Audit, Auth, AuthMode, Budget, Cache, Client, Listen, Log, LogFormat, Open, Pingback, Polling,
     StoreSettings, Uploads, UpstreamSettings,
 };
 pub(crate) use table::CLIENT_NAME;
@@ -72,6 +72,7 @@ pub struct Config {
     pub pingback: Pingback,
     pub auth: Auth,
     pub admin: Admin,
+    pub audit: Audit,
     pub log: Log,
     pub cache: Cache,
     pub prices: Prices,

@@ -244,6 +244,23 @@ pub enum AuthMode {
     Open,
 }
 
+/// Where it is written down who did what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// None: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    pub file_bytes_max: u64,
+    pub files_kept: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { file: None, file_bytes_max: 64 << 20, files_kept: 10 }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {

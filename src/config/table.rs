@@ -166,6 +166,10 @@ pub const SETTINGS: &[Setting] = &[
     live("admin.open", Accepts::Each(Items::Open, r#"of "metrics" and "status""#), "", "What the admin listener shows without the token where it is not on loopback, beside /healthz and /readyz."),
     live("admin.hosts", Accepts::Each(Items::Hosts, r#"hosts, such as ["gw.example.com"]"#), r#"["gw.example.com"]"#, "The names in the Host header under which the admin listener may be called; without it: on loopback addresses and localhost only, elsewhere any."),
 
+    row("audit.file", Accepts::Text("the path of a file"), r#""/var/lib/capgate/audit.jsonl""#, "The file to which the audit trail is added; without it there is none."),
+    row("audit.file_bytes_max", Accepts::Count(4_096, UNBOUNDED), "", "How many bytes one file of the trail may have; then it is put beside, as NAME.1, and a new one is begun."),
+    row("audit.files_kept", Accepts::Count(1, 1_000), "", "How many files that are put beside are kept; the oldest leaves."),
+
     row("log.format", Accepts::Text(r#""pretty" or "json""#), "", "One line of text or one JSON object for each log line."),
     live("log.level", Accepts::Text(r#"a level or filter, such as "info" or "info,capgate=debug""#), "", "What is logged."),
     live("log.lines_per_second", Accepts::Count(1, 1_000_000), "", "How many lines of one kind, such as \"upload refused\", are logged in a second; what is left out is counted and told."),

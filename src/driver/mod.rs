@@ -2,7 +2,7 @@
 //!
 //! | file | what it carries out |
 //! | --- | --- |
-//! | `submitter`, `sending` | uploads, each in its turn |
+//! | `arriving`, `submitter`, `sending` | uploads, each in its turn |
 //! | `repeats` | uploads that come again, and must not be paid twice |
 //! | `allowances`, `stops` | what clients may spend, and who was stopped |
 //! | `pushes` | answers that the upstream pushes |
@@ -18,11 +18,13 @@
 //! | `gate` | asks admission, calls, settles |
 //! | `budgets` | the budgets across a restart |
 //! | `keeper` | hands changes to the store |
+//! | `witnesses` | who is told what happens: metrics and audit trail |
 //! | `tasks` | starts and ends all of it |
 
 pub mod account;
 pub mod allowances;
 pub mod answers;
+mod arriving;
 mod budgets;
 pub mod callbacks;
 pub mod gate;
@@ -45,22 +47,21 @@ pub mod stops;
 pub mod submitter;
 pub mod tasks;
 pub mod troubles;
+pub mod witnesses;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::clients::Client;
 use crate::clock::Clock;
 use crate::config::{Config, Live};
-use crate::engine::Denied;
 use crate::engine::limits::Limits;
-use crate::metrics::{Metrics, UploadOutcome};
+use crate::metrics::Metrics;
 use crate::protocol::ids::CaptchaId;
-use crate::protocol::methods::Method;
-use crate::protocol::submit::{Upload, WrongCall};
 use crate::receivers::Receivers;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::upstream::Upstream;
 use account::Account;
 use allowances::Allowances;
@@ -77,13 +78,14 @@ use poller::Poller;
 use pushes::Pushes;
 use readings::Readings;
 pub use refusal::Refusal;
-use repeats::{HungUp, Parcel, Repeats};
+use repeats::Repeats;
 use reports::Reports;
 use sending::Sender;
 use stops::Stops;
 use submitter::Submitter;
 use tasks::Tasks;
 use troubles::Troubles;
+pub use witnesses::Witnesses;
 
 /// Everything that the server can ask for.
 #[derive(Debug)]
@@ -103,6 +105,7 @@ pub struct Driver {
     readings: Arc<Readings>,
     pub history: Arc<History>,
     pub troubles: Arc<Troubles>,
+    pub audit: Audit,
     submitter: Submitter,
     tasks: Tasks,
     metrics: Arc<Metrics>,
@@ -123,9 +126,9 @@ impl Driver {
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
         receivers: Arc<dyn Receivers>,
-        metrics: Arc<Metrics>,
+        witnesses: impl Into<Witnesses>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(budgets::limits(config), config, clock, store, upstream, receivers, metrics).await
+        Self::start_with(budgets::limits(config), config, clock, store, upstream, receivers, witnesses).await
     }
 
     /// [`Self::start`] with numbers of admission that no setting gives, for a simulation that shows what each is for.
@@ -139,8 +142,9 @@ impl Driver {
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
         receivers: Arc<dyn Receivers>,
-        metrics: Arc<Metrics>,
+        witnesses: impl Into<Witnesses>,
     ) -> Result<Self, StoreError> {
+        let Witnesses { metrics, audit } = witnesses.into();
         let mut recovered = store.load().await?;
         let live = Live::new(config.clone());
         let history = Arc::new(History::new(clock, live.clone()));
@@ -189,6 +193,7 @@ impl Driver {
             answers: Arc::clone(&answers),
             callbacks: Arc::clone(&callbacks),
             metrics: Arc::clone(&metrics),
+            audit: audit.clone(),
             history: Arc::clone(&history),
             live: live.clone(),
         };
@@ -211,6 +216,7 @@ impl Driver {
                 keeper: Arc::clone(&keeper),
                 answers: Arc::clone(&answers),
                 metrics: Arc::clone(&metrics),
+                audit: audit.clone(),
                 tasks: tasks.clone(),
             },
             readings,
@@ -228,6 +234,7 @@ impl Driver {
             answers,
             poller,
             metrics,
+            audit,
             holds,
             live,
             stopping: CancellationToken::new(),
@@ -286,102 +293,6 @@ impl Driver {
     /// Stops everything where it stands, as the end of the process would.
     pub fn kill(&self) {
         self.tasks.kill();
-    }
-
-    /// Sends a client's upload when its turn comes.
-    ///
-    /// # Errors
-    /// [`Refusal`] when it got no id.
-    pub async fn submit(
-        &self,
-        client: &Client,
-        upload: Result<Upload, WrongCall>,
-    ) -> Result<CaptchaId, Refusal> {
-        self.submit_while(client, upload, HungUp::default()).await
-    }
-
-    /// The same, for a client that can be seen to have gone: it loses its place in the queue, and an id that it did not
-    /// read waits for the same upload to come again.
-    ///
-    /// # Errors
-    /// [`Refusal`] when it got no id.
-    pub async fn submit_while(
-        &self,
-        client: &Client,
-        upload: Result<Upload, WrongCall>,
-        hung_up: HungUp,
-    ) -> Result<CaptchaId, Refusal> {
-        let arrived_at = self.clock.now();
-        let upload = match upload {
-            Ok(upload) => upload,
-            Err(wrong) => {
-                let refusal = Refusal::Wrong(wrong);
-                self.refused(client, None, &refusal);
-                return Err(refusal);
-            }
-        };
-        let method = upload.method;
-        let result = if let Err(denied) = self.may_upload(client, &upload) {
-            Err(Refusal::Denied(denied))
-        } else if client.check_rate().is_err() {
-            Err(Refusal::TooFast)
-        } else {
-            let deadline = arrived_at + self.live.load().uploads.hold;
-            self.submitter.submit(client, upload, hung_up.clone(), arrived_at, deadline).await
-        };
-        let outcome = match &result {
-            Ok(parcel) if parcel.is_again() => UploadOutcome::Again,
-            Ok(_) => UploadOutcome::Accepted,
-            Err(refusal) => refusal.outcome(),
-        };
-        let took = self.clock.now().since(arrived_at);
-        self.metrics.upload_ended(&client.name, method, outcome, took);
-        self.history.upload_ended(result.is_ok());
-        match result {
-            Ok(parcel) => {
-                let (client, id, again) = (&client.name, parcel.id(), parcel.is_again());
-                tracing::info!(%client, captcha = %id, method = method.label(), again, "upload accepted");
-                Ok(self.deliver(parcel, &hung_up))
-            }
-            Err(refusal) => {
-                self.refused(client, Some(method), &refusal);
-                Err(refusal)
-            }
-        }
-    }
-
-    fn refused(&self, client: &Client, method: Option<Method>, refusal: &Refusal) {
-        let (client, reason) = (&client.name, refusal.reason());
-        self.metrics.upload_refused(client, reason);
-        let (method, detail) = (method.map(Method::label), refusal.detail());
-        tracing::info!(%client, method, reason, detail, "upload refused");
-    }
-
-    /// Whether the client may make calls that cost anything.
-    ///
-    /// # Errors
-    /// [`Denied`] when it is stopped or its time is over.
-    pub fn may_call(&self, client: &Client) -> Result<(), Denied> {
-        if self.stops.has(&client.name) {
-            return Err(Denied::Stopped);
-        }
-        client.policy.may_call(self.clock.now())
-    }
-
-    fn may_upload(&self, client: &Client, upload: &Upload) -> Result<(), Denied> {
-        self.may_call(client)?;
-        client.policy.may_upload(upload, self.clock.now())
-    }
-
-    /// The id goes to its client, if there is one to read it.
-    fn deliver(&self, parcel: Parcel, hung_up: &HungUp) -> CaptchaId {
-        let id = parcel.id();
-        if !hung_up.is_so() && parcel.delivered() {
-            let keeper = Arc::clone(&self.keeper);
-            // The client does not wait for this.
-            self.tasks.spawn(async move { keeper.keep(Change::Delivered { id }).await });
-        }
-        id
     }
 
     /// What a client's poll finds, at once.

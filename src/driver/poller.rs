@@ -14,6 +14,8 @@ use super::history::History;
 use super::keeper::Keeper;
 use super::looked;
 use super::tasks::Tasks;
+use super::witnesses;
+use crate::audit::Audit;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Live};
 use crate::engine::captcha::LIFETIME;
@@ -44,6 +46,7 @@ pub struct Tools {
     pub answers: Arc<Answers>,
     pub callbacks: Arc<Callbacks>,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
     pub history: Arc<History>,
     pub live: Live,
 }
@@ -58,6 +61,7 @@ pub struct Poller {
     pub(super) answers: Arc<Answers>,
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
     history: Arc<History>,
     pub(super) live: Live,
     polling: Mutex<Polling>,
@@ -69,7 +73,7 @@ pub struct Poller {
 impl Poller {
     #[must_use]
     pub fn new(tools: Tools) -> Self {
-        let Tools { clock, tasks, gate, keeper, answers, callbacks, metrics, history, live } = tools;
+        let Tools { clock, tasks, gate, keeper, answers, callbacks, metrics, audit, history, live } = tools;
         let (polling, in_flight, changed) =
             (Mutex::new(Polling::new(timing(&live.load()))), AtomicUsize::new(0), Notify::new());
         Self {
@@ -80,6 +84,7 @@ impl Poller {
             answers,
             callbacks,
             metrics,
+            audit,
             history,
             live,
             polling,
@@ -253,6 +258,7 @@ impl Poller {
                     if let Some(owned) = self.answers.owned(id) {
                         self.metrics.cost(&owned.owner, owned.method, &price);
                     }
+                    witnesses::priced(&self.audit, id, &price);
                     self.keeper.keep(Change::Priced { id, price }).await;
                 }
                 self.answers.price(id, price);
@@ -319,6 +325,8 @@ impl Poller {
             let took = now.since(owned.uploaded_at);
             self.metrics.captcha_ended(&owned.owner, owned.method, outcome, took);
             self.history.captcha_ended(owned.method, outcome, took, price);
+            let estimate = || self.live.load().prices.of_one(owned.method);
+            witnesses::ended(&self.audit, (&owned.owner, id, owned.method), outcome, price, estimate);
             tracing::info!(
                 client = %owned.owner, captcha = %id, method = owned.method.label(), ?outcome,
                 seconds = took.as_secs_f64(), "captcha ended"

@@ -6,6 +6,8 @@ use super::answers::{Answers, Report};
 use super::gate::{Gate, NotDone};
 use super::keeper::Keeper;
 use super::tasks::Tasks;
+use super::witnesses;
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::engine::refusal::CallKind as Asked;
 use crate::metrics::Metrics;
@@ -36,6 +38,7 @@ pub struct Reports {
     pub keeper: Arc<Keeper>,
     pub answers: Arc<Answers>,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
     pub tasks: Tasks,
 }
 
@@ -77,6 +80,7 @@ impl Reports {
         self.answers.end_report(id, report);
         let outcome = if result.is_ok() { "recorded" } else { "refused" };
         self.metrics.reported(client, verdict.action(), outcome);
+        witnesses::reported(&self.audit, client, id, verdict, outcome);
         tracing::info!(%client, captcha = %id, verdict = verdict.action(), outcome, "captcha reported");
         result
     }

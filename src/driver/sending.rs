@@ -22,6 +22,8 @@ use super::poller::Poller;
 use super::pushes::Pushes;
 use super::submitter::Waiting;
 use super::tasks::Tasks;
+use super::witnesses;
+use crate::audit::Audit;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::Ticket;
 use crate::engine::captcha::LIFETIME;
@@ -54,6 +56,7 @@ pub struct Sender {
     pub callbacks: Arc<Callbacks>,
     pub pushes: Arc<Pushes>,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
 }
 
 /// How an upload that was sent came back.
@@ -85,6 +88,7 @@ impl Sender {
             callbacks: Arc::clone(&poller.callbacks),
             pushes,
             metrics: Arc::clone(&poller.metrics),
+            audit: poller.audit.clone(),
         }
     }
 
@@ -135,9 +139,11 @@ impl Sender {
                     tracing::error!(captcha = %id, "the upstream gave an id twice; the second upload is not told it");
                     self.gate.captcha_closed();
                     self.pushes.accepted(id);
+                    witnesses::uploaded(&self.audit, client, upload, None);
                     not_accepted(NotAccepted::Unknown).await;
                     return Sent::Refused(Refusal::Unknown);
                 }
+                witnesses::uploaded(&self.audit, client, upload, Some(id));
                 let accepted = Change::Accepted { intent, id, at, repeat: Some(*repeat) };
                 let wanted = wanted.take().map(|wanted| self.callbacks.accepted(id, wanted, at));
                 reserved.accepted(id, at);
@@ -153,6 +159,7 @@ impl Sender {
                 self.refused(noted, code, text, is_for_push).await
             }
             Ok(UploadReply::Garbage) | Err(UpstreamError::Lost(_) | UpstreamError::Status(_)) => {
+                witnesses::uploaded(&self.audit, client, upload, None);
                 not_accepted(NotAccepted::Unknown).await;
                 tracing::warn!(%client, method = upload.method.label(), "an upload's fate is unknown; it is not sent again");
                 Sent::Refused(Refusal::Unknown)

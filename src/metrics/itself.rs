@@ -80,6 +80,19 @@ impl Metrics {
         self.catalogue.admin_refusals_total.with_label_values(&[reason]).inc();
     }
 
+    /// A line was added to the audit trail.
+    pub fn audit_line_written(&self) {
+        self.catalogue.audit_lines_total.inc();
+    }
+
+    pub fn audit_lines_lost(&self, lines: u64) {
+        self.catalogue.audit_lines_lost_total.inc_by(lines);
+    }
+
+    pub fn audit_is_up(&self, is_up: bool) {
+        self.catalogue.audit_up.with_label_values::<&str>(&[]).set(if is_up { 1.0 } else { 0.0 });
+    }
+
     pub fn store_failed(&self) {
         self.catalogue.store_failures_total.inc();
     }

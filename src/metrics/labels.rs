@@ -45,7 +45,8 @@ pub enum CaptchaOutcome {
 }
 
 impl CaptchaOutcome {
-    pub(super) const fn label(self) -> &'static str {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Solved => "solved",
             Self::Failed => "failed",
@@ -122,7 +123,8 @@ pub enum ReloadOutcome {
 impl ReloadOutcome {
     pub(super) const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Faulty];
 
-    pub(super) const fn label(self) -> &'static str {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Unchanged => "unchanged",

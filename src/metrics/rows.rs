@@ -135,6 +135,12 @@ catalogue! {
     store_failures_total: IntCounter[];
     /// Lines left out of the logs: `sampled`, too many of a kind in a second; `no_place`, written too slowly.
     log_lines_left_out_total: IntCounterVec["reason"];
+    /// Lines that were added to the audit trail.
+    audit_lines_total: IntCounter[];
+    /// Lines of the audit trail that are lost, because its file took none for too long.
+    audit_lines_lost_total: IntCounter[];
+    /// 1 while the audit trail's file takes lines, 0 while it does not; not there without `audit.file`.
+    audit_up: GaugeVec[];
     /// Times that the settings were read again, by outcome: `applied`, `unchanged`, or `faulty`, which changes nothing.
     config_reloads_total: IntCounterVec["outcome"];
     /// 1 while the settings in force are the last that were read; 0 when those had a fault.

@@ -1,7 +1,7 @@
 //! For operators: metrics, health, readiness.
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::Server;
@@ -57,7 +57,8 @@ pub(super) async fn pingbacks(server: Data<Server>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "wanted": wanted, "due": due, "dead": dead }))
 }
 
-pub(super) async fn nothing_here(call: HttpRequest) -> HttpResponse {
-    let text = format!("nothing at {}; the interface is /in.php, /res.php and /load.php\n", call.path());
+/// It does not say where: a path can hold a key that was put into the wrong place.
+pub(super) async fn nothing_here() -> HttpResponse {
+    let text = "nothing is here; the interface is /in.php, /res.php and /load.php\n";
     HttpResponse::NotFound().content_type("text/plain; charset=UTF-8").body(text)
 }

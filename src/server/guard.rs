@@ -22,6 +22,7 @@ use actix_web::{Error, HttpResponse};
 use base64::Engine;
 
 use super::Server;
+use crate::audit::Event;
 use crate::config::{Admin, Open};
 use crate::protocol::hosts::Host;
 
@@ -69,9 +70,11 @@ pub async fn guard(
     let Err(refused) = judged else {
         return next.call(call).await.map(ServiceResponse::map_into_left_body);
     };
-    server.metrics.admin_refused(refused.label());
+    let (reason, from) = (refused.label(), call.peer_addr().map(|peer| peer.ip().to_canonical()));
+    server.metrics.admin_refused(reason);
+    server.driver.audit.refused("", reason, || Event::OperatorRefused { reason, from });
     tracing::warn!(
-        from = ?call.peer_addr().map(|peer| peer.ip()), path = call.path(), reason = %refused, "an operator's call was refused"
+        ?from, path = call.match_pattern(), reason = %refused, "an operator's call was refused"
     );
     let mut reply = match refused {
         Refused::Token => HttpResponse::Unauthorized(),

@@ -18,7 +18,7 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn or_nothing(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
     let pushes = &server.driver.pushes;
     if !pushes.is_path(call.path()) {
-        return admin::nothing_here(call).await;
+        return admin::nothing_here().await;
     }
     // What is too long or too slow is no push that we could take; its sender is told the same.
     if let Ok(Ok(Ok(body))) = timeout(BODY_WITHIN, body.to_bytes_limited(BODY_BYTES_MAX)).await {
@@ -30,9 +30,9 @@ pub(super) async fn or_nothing(server: Data<Server>, call: HttpRequest, body: Pa
 }
 
 /// By this page the upstream finds out whose domain it is.
-pub(super) async fn token(server: Data<Server>, call: HttpRequest) -> HttpResponse {
+pub(super) async fn token(server: Data<Server>) -> HttpResponse {
     match &server.driver.live().load().upstream.pingback_token {
         Some(token) => HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(token.clone()),
-        None => admin::nothing_here(call).await,
+        None => admin::nothing_here().await,
     }
 }

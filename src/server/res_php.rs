@@ -37,6 +37,7 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
     if res_call.as_ref().is_ok_and(|res_call| !is_about_captchas(res_call))
         && let Err(denied) = driver.may_call(&client)
     {
+        driver.denied(&client, &denied);
         return respond.denied(&denied);
     }
     match res_call {

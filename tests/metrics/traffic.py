@@ -56,6 +56,8 @@ def settings(http: int, admin: int, upstream: str, key: str) -> str:
         'retry_for = "1s"',
         "[store]",
         'url = "memory:"',
+        "[audit]",
+        'file = "audit.jsonl"',
     ]
     for name, key in KEYS.items():
         lines += ["[[client]]", f'name = "{name}"', f'key = "{key}"', *LIMITS.get(name, [])]

@@ -16,10 +16,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("upstream",  &["config", "engine", "protocol"]),
     ("receivers", &["config", "protocol", "upstream"]),
     ("metrics",   &["clock", "protocol", "upstream"]),
+    ("audit",     &["clock", "config", "metrics", "protocol"]),
     ("clients",   &["config", "engine", "metrics", "protocol"]),
-    ("driver",    &["clients", "clock", "config", "engine", "metrics", "protocol", "receivers", "store", "upstream"]),
-    ("server",    &["clients", "clock", "config", "driver", "engine", "metrics", "protocol"]),
-    ("app",       &["clients", "clock", "config", "driver", "metrics", "protocol", "receivers", "server", "store", "telemetry", "upstream"]),
+    ("driver",    &["audit", "clients", "clock", "config", "engine", "metrics", "protocol", "receivers", "store", "upstream"]),
+    ("server",    &["audit", "clients", "clock", "config", "driver", "engine", "metrics", "protocol"]),
+    ("app",       &["audit", "clients", "clock", "config", "driver", "metrics", "protocol", "receivers", "server", "store", "telemetry", "upstream"]),
     ("cli",       &["app", "clock", "config", "engine", "protocol", "simulator", "store", "telemetry"]),
 ];
 

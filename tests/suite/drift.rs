@@ -114,6 +114,16 @@ fn the_operators_form_of_the_rules_holds_the_same_rules() {
 }
 
 #[test]
+fn the_events_are_those_of_the_audit_trail() {
+    let mut table = String::from("| event | members | when |\n| --- | --- | --- |\n");
+    for (event, members, when) in capgate::audit::EVENTS {
+        let members = members.iter().map(|member| format!("`{member}`")).collect::<Vec<_>>().join(" ");
+        writeln!(table, "| `{event}` | {members} | {when} |").unwrap();
+    }
+    check("events", &table);
+}
+
+#[test]
 fn the_methods_are_those_of_the_method_table() {
     let mut table = String::from(
         "| label | `method=` | looked at | when pushed | first look | `[prices]` |\n\

@@ -17,10 +17,12 @@ fn names(page: &str) -> BTreeSet<String> {
 #[test]
 fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
     let receiver = Recorder::start(|_| Say::Text("OK".into()));
+    let folder = tempfile::tempdir().expect("a folder");
     let gateway = TestGateway::builder()
         .near()
         .clients(2)
         .settings(|config| {
+            config.audit.file = Some(folder.path().join("audit.jsonl"));
             let client = &mut config.clients[0];
             (client.max_open, client.daily_budget_captchas) = (Some(9), Some(9));
             client.daily_budget_usd = Some(capgate::config::Exact(9.into()));

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod audit;
 mod balance_readings;
 mod batches;
 mod budgets;

@@ -18,12 +18,25 @@ const OTHER_KEY: &str = "cl1ent.key/of+the=other-team-002";
 /// Mistyped: as good as the right one to whoever reads it.
 const WRONG_KEY: &str = "cl1ent.key/of+the=first-team-00!";
 const SHORT_KEY: &str = "cl1ent.key/of+the=firs";
+const TOKEN: &str = "0perat0r.token/of+the=admin-00001";
+/// Mistyped, too.
+const WRONG_TOKEN: &str = "0perat0r.token/of+the=admin-0000!";
 const PASSWORD: &str = "pr0xy/pass+word=";
 const COOKIE: &str = "c00kie/value+of=somebody";
 const JSON_COOKIE: &str = "js0n/cookie+of=somebody";
 
-const SECRETS: &[&str] =
-    &[UPSTREAM_KEY, CLIENT_KEY, OTHER_KEY, WRONG_KEY, SHORT_KEY, PASSWORD, COOKIE, JSON_COOKIE];
+const SECRETS: &[&str] = &[
+    UPSTREAM_KEY,
+    CLIENT_KEY,
+    OTHER_KEY,
+    WRONG_KEY,
+    SHORT_KEY,
+    TOKEN,
+    WRONG_TOKEN,
+    PASSWORD,
+    COOKIE,
+    JSON_COOKIE,
+];
 
 /// A secret as it is, urlencoded, escaped, in hexadecimal digits, and in base64 at each offset.
 fn forms(secret: &str) -> Vec<String> {
@@ -109,12 +122,52 @@ fn settings(folder: &Path, format: &str) -> Vec<(String, String)> {
         folder.join(name).to_str().unwrap().to_owned()
     };
     let upstream_key = write("upstream-key", UPSTREAM_KEY);
+    // Every upload of the second that names a page is refused by its policy.
     let clients = format!(
-        "[[client]]\nname = \"team-a\"\nkey = \"{CLIENT_KEY}\"\n[[client]]\nname = \"team-b\"\nkey = \"{OTHER_KEY}\"\n"
+        "[[client]]\nname = \"team-a\"\nkey = \"{CLIENT_KEY}\"\n\
+         [[client]]\nname = \"team-b\"\nkey = \"{OTHER_KEY}\"\npages = [\"other.example\"]\n\
+         [audit]\nfile = \"audit.jsonl\"\n"
     );
+    let token = write("admin-token", TOKEN);
     write("capgate.toml", &format!("{SETTINGS}{clients}"));
-    let pairs = [("CAPGATE_UPSTREAM__KEY_FILE", upstream_key.as_str()), ("CAPGATE_LOG__FORMAT", format)];
+    let pairs = [
+        ("CAPGATE_UPSTREAM__KEY_FILE", upstream_key.as_str()),
+        ("CAPGATE_ADMIN__TOKEN_FILE", token.as_str()),
+        ("CAPGATE_LOG__FORMAT", format),
+    ];
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What operators do, rightly and wrongly, with the token wherever it could be.
+fn actions() -> Vec<Vec<u8>> {
+    let call = |method: &str, target: &str, header: String| {
+        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{header}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            .into_bytes()
+    };
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    let basic = |token: &str| {
+        format!(
+            "Authorization: Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(format!("operator:{token}"))
+        )
+    };
+    let mut calls = Vec::new();
+    for token in [TOKEN, WRONG_TOKEN] {
+        for target in [
+            "/clients/team-b/stop",
+            "/clients/team-b/resume",
+            "/clear-latches",
+            "/pingbacks/retry",
+            &format!("/clients/{token}/stop"),
+        ] {
+            calls.extend([call("POST", target, bearer(token)), call("POST", target, basic(token))]);
+        }
+        calls.push(call("POST", &format!("/drain?token={token}"), format!("X-Token: {token}")));
+        calls.push(call("POST", "/drain", format!("{}\r\nOrigin: https://{token}.example", bearer(token))));
+        calls.push(call("GET", "/clients", basic(token)));
+        calls.push(call("GET", "/pingbacks", bearer(token)));
+    }
+    calls
 }
 
 /// Calls of every kind, right and wrong, with secrets in all of them.
@@ -212,6 +265,10 @@ fn nothing_that_a_busy_failing_gateway_writes_shows_a_secret() {
         for page in pages {
             tell(page, &get(admin, page));
         }
+        for action in actions() {
+            tell("an action", &send(admin, &action));
+        }
+        gateway.signal("HUP");
         // The journal beside the store is folded into it at the end, so it is read before.
         files_hold_no_secret(folder.path());
         let (said, logged) = gateway.stop();
@@ -219,6 +276,12 @@ fn nothing_that_a_busy_failing_gateway_writes_shows_a_secret() {
         holds_no_secret("the output", said.as_bytes());
         holds_no_secret("the log", logged.as_bytes());
         files_hold_no_secret(folder.path());
+        let trail = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+        for event in
+            ["uploaded", "unknown", "ended", "refused", "operator", "operator_refused", "reload", "stopped"]
+        {
+            assert!(trail.contains(&format!("\"event\":\"{event}\"")), "{event} in {trail}");
+        }
         for how in ["table", "csv", "json"] {
             let usage = run(folder.path(), &["usage", "--config", "capgate.toml", "--format", how], &env);
             assert!(usage.status.success(), "{}", String::from_utf8_lossy(&usage.stderr));
@@ -233,7 +296,7 @@ fn files_hold_no_secret(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name != "capgate.toml" && name != "upstream-key" {
+        if !["capgate.toml", "upstream-key", "admin-token"].contains(&name.as_str()) {
             holds_no_secret(&name, &std::fs::read(&path).unwrap());
             count += 1;
         }
@@ -256,12 +319,15 @@ fn the_faults_of_settings_show_no_secret() {
         ),
         format!("[[client]]\nname = \"a\"\nkey = [\"{CLIENT_KEY}\", \"{SHORT_KEY}\"]\n"),
         format!("[[client]]\nname = \"a\"\nkey_sha256 = \"{CLIENT_KEY}\"\n"),
+        format!("[admin]\ntoken = \"{TOKEN} \"\n"),
+        format!("[admin]\ntoken = [\"{TOKEN}\"]\n"),
+        format!("[admin]\ntoken = \"{TOKEN}\"\ntoken = \"{TOKEN}\"\n"),
     ] {
         std::fs::write(folder.path().join("capgate.toml"), &text).unwrap();
         let checked = run(folder.path(), &["check-config", "--config", "capgate.toml"], &[]);
         assert!(!checked.status.success(), "{text}");
         holds_no_secret(
-            &text.replace(UPSTREAM_KEY, "K").replace(CLIENT_KEY, "C"),
+            &text.replace(UPSTREAM_KEY, "K").replace(CLIENT_KEY, "C").replace(TOKEN, "T"),
             &[checked.stdout, checked.stderr].concat(),
         );
     }
