@@ -14,7 +14,7 @@ use crate::protocol::repeat::{IDEMPOTENCY_KEY, IdempotencyKey};
 use crate::protocol::submit::Upload;
 
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
-    let form = match parameters(&call, body).await {
+    let form = match parameters(server.driver.clock, &call, body).await {
         Ok(form) => form,
         Err((wrong, respond)) => return respond.wrong(wrong),
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{BODY_BYTES_MAX, BODY_WITHIN};
+use super::call::{BODY_BYTES_MAX, BODY_BYTES_PER_SECOND_MIN, BODY_SLOW_FOR, BODY_WITHIN};
 use super::connections::{ADDRESS_BODIES_BYTES_MAX, BODIES_BYTES_MAX, QUIET_MAX};
 use super::wrong_keys::{
     ADDRESSES_MAX as WRONG_ADDRESSES_MAX, AT_ONCE_MAX as WRONG_AT_ONCE_MAX, HELD_MAX as WRONG_HELD_MAX,
@@ -61,6 +61,11 @@ pub fn rows() -> Vec<[String; 3]> {
         row("path and query", format!("{ADDRESS_BYTES_MAX} bytes"), "HTTP 400"),
         row("a body", mb(BODY_BYTES_MAX), "`ERROR_TOO_BIG_CAPTCHA_FILESIZE`"),
         row("time for a body", seconds(BODY_WITHIN), "`ERROR_UPLOAD`"),
+        row(
+            &format!("how far a body lags behind {BODY_BYTES_PER_SECOND_MIN} bytes a second"),
+            seconds(BODY_SLOW_FOR),
+            "`ERROR_UPLOAD`",
+        ),
         row("a body with a `Content-Encoding`", "none is unpacked".into(), "`ERROR_UPLOAD`"),
         row("bodies being read, all together", mb(BODIES_BYTES_MAX), "`ERROR_NO_SLOT_AVAILABLE`"),
         row("of them from one address", mb(ADDRESS_BODIES_BYTES_MAX), "`ERROR_NO_SLOT_AVAILABLE`"),

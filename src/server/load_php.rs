@@ -9,7 +9,7 @@ use super::respond::Respond;
 use crate::driver::account::Question;
 
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
-    let respond = match parameters(&call, body).await {
+    let respond = match parameters(server.driver.clock, &call, body).await {
         Ok(form) => Respond::to(&form),
         Err((wrong, respond)) => return respond.wrong(wrong),
     };

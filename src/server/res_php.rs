@@ -18,7 +18,7 @@ use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::ResCall;
 
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
-    let form = match parameters(&call, body).await {
+    let form = match parameters(server.driver.clock, &call, body).await {
         Ok(form) => form,
         Err((wrong, respond)) => return respond.wrong(wrong),
     };

@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{TestGateway, client_key, read_reply};
+use crate::support::{Reply, TestGateway, client_key, read_reply};
 
-/// Sends a byte at each turn until there is a reply or the connection ends; with the reply's status, if there is one.
-fn drip(gateway: &TestGateway, start: &str, turn: Duration) -> Option<u16> {
+/// Sends a byte at each turn until there is a reply or the connection ends; with the reply, if there is one.
+fn drip(gateway: &TestGateway, start: &str, turn: Duration) -> Option<Reply> {
     let mut stream = TcpStream::connect(gateway.clients()).unwrap();
     stream.write_all(start.as_bytes()).unwrap();
     stream.set_read_timeout(Some(turn)).unwrap();
@@ -15,7 +15,7 @@ fn drip(gateway: &TestGateway, start: &str, turn: Duration) -> Option<u16> {
     loop {
         match stream.peek(&mut first) {
             Ok(0) => return None,
-            Ok(_) => return Some(read_reply(&stream).status),
+            Ok(_) => return Some(read_reply(&stream)),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return None,
         }
@@ -41,8 +41,11 @@ fn a_head_and_a_body_that_never_end_are_given_up() {
             stream.read(&mut [0; 4096]).is_ok()
         });
         // 408, or the connection was closed on the sender before it could read that.
-        assert!(matches!(head.join().unwrap(), Some(408) | None));
-        assert_eq!(body.join().unwrap(), Some(200), "ERROR_UPLOAD, in the words of the wire");
+        assert!(head.join().unwrap().is_none_or(|reply| reply.status == 408));
+        let reply = body.join().unwrap().unwrap();
+        assert_eq!((reply.status, reply.text()), (200, "ERROR_UPLOAD"));
+        let reason = reply.header("X-Capgate-Reason").unwrap();
+        assert!(reason.contains("slower than 4096 bytes a second"), "{reason}");
         assert!(silent.join().unwrap());
     });
     let poll = format!("/res.php?key={}&action=getbalance", client_key(1));
