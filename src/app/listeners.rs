@@ -1,22 +1,19 @@
 //! Where calls come in: the sockets, and the web servers on them.
 
-use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::dev::{Server as Listening, Service};
-use actix_web::http::ConnectionType;
-use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::dev::Server as Listening;
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpSocket;
-use actix_web::{App as WebApp, HttpResponse, HttpServer, rt};
-use futures_util::future::Either;
+use actix_web::{App as WebApp, HttpServer, rt};
 
-use super::files;
 use super::tls::Tls;
+use super::{files, http1};
 use crate::config::Listen;
-use crate::server::connections::{self, Connection, Connections, Limits};
-use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE};
+use crate::server::connections::{self, Connections, Limits};
 use crate::server::{Server, guard, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
@@ -60,43 +57,11 @@ pub(super) fn serve_clients(
     tls: Option<Tls>,
     listen: &Listen,
 ) -> io::Result<Listening> {
-    let for_each = Arc::clone(server);
     let limits = limits(listen, files::limit());
     let connections = Connections::new(limits, server.driver.clock, Arc::clone(&server.metrics));
     rt::spawn(connections::tidy(Arc::clone(&connections)));
-    let mut web = HttpServer::new(move || {
-        let server = Arc::clone(&for_each);
-        WebApp::new().configure(routes::clients(&server)).wrap(NormalizePath::trim()).wrap_fn(
-            move |call, next| {
-                let Some(under_way) = call.conn_data::<Arc<Connection>>().map(Connection::call_begins) else {
-                    // Its connection was refused, and this call had arrived with it.
-                    let refused = HttpResponse::ServiceUnavailable().body("too many connections\n");
-                    return Either::Left(ready(Ok(call.into_response(refused).map_into_boxed_body())));
-                };
-                let (reply, server) = (next.call(call), Arc::clone(&server));
-                Either::Right(async move {
-                    let mut reply = reply.await?;
-                    drop(under_way);
-                    // The client's next call finds whoever listens then.
-                    if server.driver.is_stopping() {
-                        reply.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-                    }
-                    Ok(reply)
-                })
-            },
-        )
-    })
-    .on_connect(routes::remember_peer(&connections))
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_WITHIN)
     // `stop` cuts off what is left by then; this comes a little later, so that there is one end only.
-    .shutdown_timeout(listen.drain.as_secs() + 2)
-    .disable_signals()
-    .listen(listener)?;
-    if let Some(Tls { listener, config, .. }) = tls {
-        web = web.listen_rustls_0_23(listener, config)?;
-    }
-    Ok(web.run())
+    http1::serve(server, &connections, (listener, tls), listen.drain + Duration::from_secs(2))
 }
 
 /// As many connections as the settings allow, or as there are file descriptors for: each takes two, and the upstream, the

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is for |
 //! | --- | --- |
-//! | `listeners` | the sockets, and the web servers on them |
+//! | `listeners`, `http1` | the sockets, and the web servers on them |
 //! | `sockets` | listening sockets that were inherited |
 //! | `manager` | what the service manager is told |
 //! | `files` | how many files may be open |
@@ -14,6 +14,7 @@
 //! | `stop` | the end, in order |
 
 mod files;
+mod http1;
 mod listeners;
 mod logs;
 mod manager;

@@ -34,10 +34,11 @@ impl Tls {
         };
         let certificate = read(listen)?.context("listen.tls_cert or listen.tls_key is missing")?;
         let certificate = Arc::new(Certificate(ArcSwap::from_pointee(certificate)));
-        let config = ServerConfig::builder_with_provider(provider())
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Certificate>::clone(&certificate));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Some(Self { listener: listener(inherited, address, "listen.tls")?, config, certificate }))
     }
 }

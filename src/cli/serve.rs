@@ -13,7 +13,7 @@ use crate::clock::{Clock, Day};
 use crate::config::{AdminToken, AuthMode, Client, Config, StoreUrl, TOKEN_SYMBOLS_MIN};
 use crate::protocol::ids::{ClientKey, UpstreamKey, hex};
 use crate::simulator::{DEFAULT_KEY, Scenario, Simulator};
-use crate::telemetry::Logs;
+use crate::telemetry::{Logs, log_panics};
 
 /// The key of the sandbox's client; 32 symbols, and no secret.
 const SANDBOX_CLIENT_KEY: &str = "sandbox-client-key-not-a-secret0";
@@ -28,6 +28,7 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
     // Before any thread.
     let inherited = Inherited::take(super::environment().get("LISTEN_FDNAMES").map(String::as_str))?;
     let logs = Logs::start(&config.log);
+    log_panics();
     actix_web::rt::System::new().block_on(async move {
         // First: a signal that nobody watches would end the process.
         let signals = Signals::watch()?;

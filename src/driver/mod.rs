@@ -290,6 +290,12 @@ impl Driver {
         self.tasks.died().await;
     }
 
+    /// How many of the driver's tasks have panicked.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.tasks.panics()
+    }
+
     /// Stops everything where it stands, as the end of the process would.
     pub fn kill(&self) {
         self.tasks.kill();

@@ -1,5 +1,7 @@
 //! The driver's tasks: started on the driver's runtime whoever asks, ended together.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -21,6 +23,18 @@ pub struct Tasks {
     stopping: CancellationToken,
     /// One that runs for as long as the driver does has ended all the same: it panicked.
     died: CancellationToken,
+    panics: Arc<AtomicU64>,
+}
+
+/// Part of a task: counts when it is dropped by a panic.
+struct CountsPanic(Arc<AtomicU64>);
+
+impl Drop for CountsPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Tasks {
@@ -34,6 +48,7 @@ impl Tasks {
             killed: CancellationToken::new(),
             stopping: CancellationToken::new(),
             died: CancellationToken::new(),
+            panics: Arc::default(),
         }
     }
 
@@ -42,14 +57,20 @@ impl Tasks {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let killed = self.killed.clone();
-        self.finite.spawn_on(async move { killed.run_until_cancelled(task).await }, &self.runtime)
+        let (killed, counts) = (self.killed.clone(), CountsPanic(Arc::clone(&self.panics)));
+        let task = async move {
+            let _counts = counts;
+            killed.run_until_cancelled(task).await
+        };
+        self.finite.spawn_on(task, &self.runtime)
     }
 
     /// Starts a task that runs for as long as the driver does.
     pub fn spawn_endless(&self, task: impl Future<Output = ()> + Send + 'static) {
         let (stopping, died) = (self.stopping.clone(), self.died.clone().drop_guard());
+        let counts = CountsPanic(Arc::clone(&self.panics));
         self.runtime.spawn(async move {
+            let _counts = counts;
             if stopping.run_until_cancelled(task).await.is_none() {
                 died.disarm();
             }
@@ -59,6 +80,12 @@ impl Tasks {
     /// Waits, but not past the beginning of the end; true when that has come.
     pub async fn sleep(&self, how_long: Duration) -> bool {
         self.stopping.run_until_cancelled(self.clock.sleep(how_long)).await.is_none()
+    }
+
+    /// How many have panicked. A finite one ends alone: whoever waits for it is told that it has.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Resolves when a task that should run for ever has ended.
@@ -109,6 +136,17 @@ mod tests {
         assert_eq!(clock.now(), Timestamp(10_000));
         assert!(!tasks.died.is_cancelled());
         assert_eq!((short.await.unwrap(), long.await.unwrap()), (Some(()), None));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_counted_and_the_others_go_on() {
+        let tasks = Tasks::new(Clock::starting_at(Timestamp(0)));
+        let other = tasks.spawn(async { 7 });
+        assert!(tasks.spawn(async { panic!("planted") }).await.is_err());
+        assert_eq!((other.await.unwrap(), tasks.panics()), (Some(7), 1));
+        tasks.spawn(std::future::pending::<()>());
+        tasks.kill();
+        assert_eq!(tasks.panics(), 1, "to be ended is no panic");
     }
 
     #[tokio::test]

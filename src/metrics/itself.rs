@@ -80,6 +80,17 @@ impl Metrics {
         self.catalogue.admin_refusals_total.with_label_values(&[reason]).inc();
     }
 
+    /// The handler of a client's call panicked.
+    pub fn call_panicked(&self) {
+        self.catalogue.panics_total.with_label_values(&["call"]).inc();
+    }
+
+    /// How many of the driver's tasks have panicked so far.
+    pub fn tasks_panicked(&self, so_far: u64) {
+        let counter = self.catalogue.panics_total.with_label_values(&["task"]);
+        counter.inc_by(so_far.saturating_sub(counter.get()));
+    }
+
     /// A line was added to the audit trail.
     pub fn audit_line_written(&self) {
         self.catalogue.audit_lines_total.inc();

@@ -61,6 +61,9 @@ impl Default for Metrics {
         for outcome in PushOutcome::ALL {
             catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(0);
         }
+        for part in ["call", "task"] {
+            catalogue.panics_total.with_label_values(&[part]).inc_by(0);
+        }
         for page in ["in.php", "res.php"] {
             for answered in StrangerAnswered::ALL {
                 catalogue.strangers_total.with_label_values(&[page, answered.label()]).inc_by(0);

@@ -147,6 +147,8 @@ catalogue! {
     config_last_reload_successful: IntGauge[];
     /// When the settings in force were read, in seconds since 1970.
     config_last_reload_success_timestamp_seconds: Gauge[];
+    /// Panics, which are faults of capgate: of a `call` by a client, or of a `task` of the driver. Others go on.
+    panics_total: IntCounterVec["part"];
     /// Calls to the admin listener that were refused, by reason.
     admin_refusals_total: IntCounterVec["reason"];
     /// 1, labelled with the version that is running.

@@ -12,6 +12,7 @@ pub(super) async fn metrics(server: Data<Server>) -> HttpResponse {
     server.driver.gate.publish();
     server.driver.poller.publish();
     standings::publish(&server);
+    server.metrics.tasks_panicked(server.driver.panics());
     match server.metrics.text() {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => HttpResponse::InternalServerError().body(format!("metrics: {error}")),

@@ -3,6 +3,7 @@
 //! | file | what it answers |
 //! | --- | --- |
 //! | `routes` | every path |
+//! | `door` | what every call of a client goes through |
 //! | `call` | a call's parameters, and the limits of what is taken |
 //! | `connections` | who is connected, and how much of them is taken |
 //! | `limits` | what is taken from strangers, in one table |
@@ -23,6 +24,7 @@ mod admin;
 mod call;
 mod callers;
 pub mod connections;
+pub mod door;
 pub mod guard;
 mod in_php;
 pub mod limits;

@@ -4,6 +4,7 @@
 //! which there is no place is left out. Of each kind of line, which is a place in the code, so many are taken in a second
 //! as `log.lines_per_second` says. What is left out is counted, and told from time to time.
 
+mod panics;
 mod sampling;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat};
+pub use panics::log as log_panics;
 use sampling::{Sampled, Sampler};
 
 /// The web server's own lines about its workers and about malformed calls tell an operator nothing; a level for it in the

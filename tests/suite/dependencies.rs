@@ -1,5 +1,5 @@
-//! The tree of dependencies: where it comes from, under which licences, what is in it twice, and which known flaw is
-//! lived with.
+//! The tree of dependencies: where it comes from, under which licences, what is in it twice, and that no flaw of it is
+//! known but the one that is lived with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -47,13 +47,32 @@ const LIVED_WITH: &[(&str, &str, &str, &[&str], &str)] = &[(
     "h2",
     "0.3",
     &["actix-http", "awc"],
-    "awc always pulls it in, and switches it on in the web server with it: the https listener speaks HTTP/2 to clients that \
-     offer it; towards the upstream it is never spoken, for our connections are made without ALPN",
+    "awc always pulls it in. HTTP/2 is spoken with nobody: the https listener offers HTTP/1.1 alone, and our connections to \
+     the upstream and to receivers are made without ALPN",
 )];
+
+/// What is known of the crates in the tree: `tests/advisories/update` writes it.
+#[derive(serde::Deserialize)]
+struct Known {
+    advisories: Vec<Advisory>,
+    crates: BTreeSet<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Advisory {
+    id: String,
+    #[serde(rename = "crate")]
+    name: String,
+    not_in: Vec<String>,
+}
+
+fn known() -> Known {
+    toml::from_str(include_str!("../advisories/rustsec.toml")).unwrap()
+}
 
 fn tree() -> Value {
     let told = Command::new(env!("CARGO"))
-        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .args(["metadata", "--locked", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -126,4 +145,27 @@ fn a_flaw_that_is_lived_with_comes_in_by_the_known_way_only() {
             "{advisory}: {name} is used by {users:?} ({why})"
         );
     }
+}
+
+#[test]
+fn no_version_in_the_tree_has_a_flaw_that_is_known_and_not_lived_with() {
+    let (tree, known) = (tree(), known());
+    let mut found = BTreeSet::new();
+    for package in tree["packages"].as_array().unwrap() {
+        let (name, version) = (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
+        let is_ours = name == "capgate";
+        assert!(
+            is_ours || known.crates.contains(name),
+            "{name} was not looked up: run tests/advisories/update with a checkout of the advisories"
+        );
+        let version: semver::Version = version.parse().unwrap();
+        let has_not =
+            |requirement: &String| requirement.parse::<semver::VersionReq>().unwrap().matches(&version);
+        let about = known.advisories.iter().filter(|advisory| advisory.name == name);
+        found.extend(
+            about.filter(|advisory| !advisory.not_in.iter().any(has_not)).map(|advisory| &*advisory.id),
+        );
+    }
+    let lived_with: BTreeSet<_> = LIVED_WITH.iter().map(|(advisory, ..)| *advisory).collect();
+    assert_eq!(found, lived_with);
 }

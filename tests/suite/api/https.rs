@@ -23,12 +23,23 @@ pub(super) fn connect(
     name: &str,
     roots: RootCertStore,
 ) -> StreamOwned<ClientConnection, TcpStream> {
+    connect_offering(&[], address, name, roots)
+}
+
+/// The same by a client that speaks these protocols.
+fn connect_offering(
+    protocols: &[&str],
+    address: SocketAddr,
+    name: &str,
+    roots: RootCertStore,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has them")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).expect("a name or an address");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
     StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"))
@@ -66,6 +77,38 @@ fn a_client_that_trusts_the_private_ca_works_over_https() {
         gateway.get(&format!("/res.php?key={key}&action=getbalance")).text().starts_with("999."),
         "http too"
     );
+}
+
+/// The library for HTTP/2 that is in the program, because another needs it, has a known flaw.
+#[test]
+fn http_2_is_spoken_with_nobody_whatever_a_client_offers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificates(folder.path());
+    let gateway = TestGateway::builder().tls(folder.path()).start();
+    let connect = |protocols: &[&str]| {
+        connect_offering(protocols, gateway.tls(), "localhost", private_ca(folder.path()))
+    };
+    let call = format!(
+        "GET /res.php?key={}&action=getbalance HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n",
+        client_key(1)
+    );
+    for (offered, chosen) in
+        [(&["h2", "http/1.1"][..], Some("http/1.1")), (&["http/1.1"], Some("http/1.1")), (&[], None)]
+    {
+        let mut stream = connect(offered);
+        stream.write_all(call.as_bytes()).expect("it is taken");
+        assert_eq!(read_reply(&mut stream).status, 200, "{offered:?}");
+        assert_eq!(stream.conn.alpn_protocol(), chosen.map(str::as_bytes), "{offered:?}");
+    }
+    let mut only = connect(&["h2"]);
+    let error = only.write_all(call.as_bytes()).expect_err("there is no other protocol");
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    // What speaks HTTP/2 unasked, with or without TLS, is no call.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut encrypted = connect(&["http/1.1"]);
+    encrypted.write_all(preface).expect("it is taken");
+    assert_ne!(read_reply(&mut encrypted).status, 200);
+    assert_ne!(gateway.send(preface).status, 200);
 }
 
 #[test]

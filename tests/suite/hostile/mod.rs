@@ -6,6 +6,7 @@
 //! | `limits` | each limit of a call at its edge and one over, and what the sender is told |
 //! | `malformed` | bytes that are no call, or two |
 //! | `slow` | senders that hold a place |
+//! | `panics` | a call whose handler panics |
 //! | `crowd`, `attacks` | attacks while honest clients are served: their latency and the gateway's memory are printed |
 //! | `upstream` | an upstream as an enemy |
 //! | `secrets` | everything that a busy, failing gateway wrote, searched for every secret |
@@ -14,6 +15,7 @@ mod attacks;
 mod crowd;
 mod limits;
 mod malformed;
+mod panics;
 mod secrets;
 mod slow;
 mod upstream;

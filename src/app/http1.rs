@@ -1,0 +1,89 @@
+//! The web server on the clients' sockets. It speaks HTTP/1.1 and nothing else, over https too: the framework's own would
+//! offer HTTP/2 there, through a version of h2 with a known flaw (RUSTSEC-2026-0258).
+
+use std::any::Any;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::body::{BoxBody, MessageBody};
+use actix_http::h1::{ExpectHandler, UpgradeHandler};
+use actix_http::{HttpServiceBuilder, Request, Response};
+use actix_server::{GracefulShutdownSignal, Server as Listening};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::App as WebApp;
+use actix_web::HttpResponse;
+use actix_web::dev::{AppConfig, Extensions, ServiceResponse};
+use actix_web::middleware::{NormalizePath, from_fn};
+
+use super::tls::Tls;
+use crate::server::connections::Connections;
+use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE};
+use crate::server::{Server, door, routes};
+
+/// How long the other side may take to close a connection that ends.
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Serves clients on `listener`, and by https.
+pub(super) fn serve(
+    server: &Arc<Server>,
+    connections: &Arc<Connections>,
+    (listener, tls): (TcpListener, Option<Tls>),
+    shutdown_timeout: Duration,
+) -> io::Result<Listening> {
+    let builder = Listening::build().shutdown_timeout(shutdown_timeout.as_secs()).disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let (for_each, known, told) = (Arc::clone(server), Arc::clone(connections), stopping.clone());
+    let mut builder =
+        builder.listen("http", listener, move || http1(&known, &told).h1(web(&for_each)).tcp())?;
+    if let Some(Tls { listener, config, .. }) = tls {
+        let (for_each, known) = (Arc::clone(server), Arc::clone(connections));
+        builder = builder.listen("https", listener, move || {
+            http1(&known, &stopping).h1(web(&for_each)).rustls_0_23(config.clone())
+        })?;
+    }
+    Ok(builder.run())
+}
+
+/// The protocol on one kind of connection.
+fn http1<T, S>(
+    connections: &Arc<Connections>,
+    stopping: &GracefulShutdownSignal,
+) -> HttpServiceBuilder<T, S, ExpectHandler, UpgradeHandler>
+where
+    T: 'static,
+    S: ServiceFactory<Request, Config = ()>,
+    S::Service: Service<Request, Future: 'static>,
+    S::Error: Into<Response<BoxBody>> + 'static,
+    S::InitError: std::fmt::Debug,
+{
+    let (remember, stopping) = (routes::remember_peer(connections), stopping.clone());
+    HttpServiceBuilder::default()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_WITHIN)
+        .client_disconnect_timeout(DISCONNECT_WITHIN)
+        .on_connect_ext(move |connection: &T, data: &mut Extensions| remember(connection as &dyn Any, data))
+}
+
+/// The clients' pages.
+fn web(
+    server: &Arc<Server>,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = ServiceResponse<impl MessageBody + use<>>,
+    Error = HttpResponse,
+    InitError = (),
+> + use<> {
+    let app = WebApp::new()
+        .configure(routes::clients(server))
+        .wrap(NormalizePath::trim())
+        .wrap(from_fn(door::pass))
+        .into_factory();
+    map_config(app.map_err(|error: actix_web::Error| error.error_response()), |()| AppConfig::default())
+}

@@ -1,0 +1,71 @@
+//! What every call to the client listeners goes through.
+//!
+//! A handler that panics harms no other call: what it held is given back, its client is answered in words that every library
+//! survives, and the panic is counted. What was said in the panic is told to nobody, for it can hold what a client sent.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::{ConnectionType, Uri};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpResponse};
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use super::Server;
+use super::connections::Connection;
+use super::respond::Respond;
+use crate::protocol::errors::ErrorCode;
+use crate::protocol::form::Form;
+
+/// Lets a call through to its handler.
+///
+/// # Errors
+/// The handler's own.
+pub async fn pass<B: MessageBody + 'static>(
+    call: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let Some(under_way) = call.conn_data::<Arc<Connection>>().map(Connection::call_begins) else {
+        // Its connection was refused, and this call had arrived with it.
+        let refused = HttpResponse::ServiceUnavailable().body("too many connections\n");
+        return Ok(call.into_response(refused).map_into_right_body());
+    };
+    let Some(server) = call.app_data::<Data<Server>>().cloned() else {
+        return next.call(call).await.map(ServiceResponse::map_into_left_body);
+    };
+    let target = call.uri().clone();
+    let answered = AssertUnwindSafe(next.call(call)).catch_unwind().await;
+    drop(under_way);
+    let Ok(reply) = answered else {
+        server.metrics.call_panicked();
+        return Err(InternalError::from_response("a panic", broken(&target)).into());
+    };
+    let mut reply = reply?.map_into_left_body();
+    // The client's next call finds whoever listens then.
+    if server.driver.is_stopping() {
+        reply.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(reply)
+}
+
+/// What a client is told whose call broke down. Only its query is known; most calls to res.php are polls.
+fn broken(target: &Uri) -> HttpResponse {
+    let form = Form::decode(target.query().unwrap_or_default(), &Bytes::new()).unwrap_or_default();
+    let respond = Respond::to(&form);
+    let may_poll = matches!(form.word("action"), None | Some(b"get" | b"get2"));
+    let mut reply = match target.path().trim_matches('/') {
+        "res.php" if may_poll => respond.code(ErrorCode::NotReady, WHY),
+        "res.php" | "in.php" => respond.code(ErrorCode::NoSlotAvailable, WHY),
+        _ => HttpResponse::InternalServerError().body(format!("{WHY}\n")),
+    };
+    // Of its body nothing more is read.
+    reply.head_mut().set_connection_type(ConnectionType::Close);
+    reply
+}
+
+const WHY: &str = "the call broke down in the gateway; it is counted and in the log";
