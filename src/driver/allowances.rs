@@ -152,11 +152,12 @@ impl Allowances {
         self.state().spending(&client.name).left(&client.allowance, self.clock.now())
     }
 
-    /// The money that the client may still spend, as the upstream writes a balance; none without a limit in money.
+    /// The money that the client may still spend, as the upstream writes a balance: what is left of a limit in money, and
+    /// none when its captchas are used up. Without either, the client has no balance of its own.
     #[must_use]
     pub fn balance(&self, client: &Client) -> Option<String> {
-        let left =
-            self.left(client).into_iter().filter(|left| left.quota.is_usd()).map(|left| left.left).min()?;
+        let tells = |left: &Left| left.quota.is_usd() || left.left.is_zero();
+        let left = self.left(client).into_iter().filter(tells).map(|left| left.left).min()?;
         // What is left is never rounded up.
         let left = left.round_dp_with_strategy(BALANCE_PLACES, RoundingStrategy::ToZero);
         Some(format!("{left:.*}", BALANCE_PLACES as usize))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Server;
 use super::call::parameters;
 use super::peer::hung_up;
-use super::respond::Respond;
+use super::respond::{self, Respond};
 use crate::clients::Client;
 use crate::driver::Wait;
 use crate::driver::account::Question;
@@ -66,13 +66,16 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
             Ok(()) => respond.text("OK_REPORT_RECORDED"),
             Err(failure) => respond.not_reported(failure),
         },
-        Ok(ResCall::Balance) => match driver.allowances.balance(&client) {
-            Some(left) => respond.text(&left),
-            None => match driver.account.ask(Question::Balance).await {
-                Ok(balance) => respond.text(&balance),
-                Err(failure) => respond.no_answer(failure),
-            },
-        },
+        Ok(ResCall::Balance) => {
+            let reply = match driver.allowances.balance(&client) {
+                Some(left) => respond.text(&left),
+                None => match driver.account.ask(Question::Balance).await {
+                    Ok(balance) => respond.text(&balance),
+                    Err(failure) => respond.no_answer(failure),
+                },
+            };
+            respond::with_budgets(reply, &driver.allowances.left(&client))
+        }
         Ok(ResCall::Stats { date }) => {
             match driver.account.ask_for(&client.name, Question::Stats(date)).await {
                 Ok(page) => respond.page(&page, "text/xml; charset=UTF-8"),

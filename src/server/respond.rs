@@ -4,7 +4,9 @@
 //! use codes that client libraries know (protocol.md 7, trap 7), and say why in `error_text` and in `X-Capgate-Reason`.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use bytes::Bytes;
 
 use crate::driver::Refusal;
@@ -15,6 +17,7 @@ use crate::driver::pingbacks::{ADDRESSES_MAX, NotRegistered};
 use crate::driver::repeats::KEYS_MAX;
 use crate::driver::reports::NotReported;
 use crate::engine::Denied;
+use crate::engine::allowance::Left;
 use crate::engine::refusal::Why;
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::ids::CaptchaId;
@@ -23,6 +26,7 @@ use crate::protocol::reply::{self, Form};
 use crate::protocol::submit::WrongCall;
 
 const REASON: &str = "X-Capgate-Reason";
+const BUDGET: HeaderName = HeaderName::from_static("x-capgate-budget");
 
 /// How a client wants to be told.
 #[derive(Clone, Copy, Debug)]
@@ -206,6 +210,20 @@ impl Respond {
         }
         reply.body(body)
     }
+}
+
+/// Says in a header what is left of each of the client's budgets: a balance is one number, and captchas are none.
+pub(super) fn with_budgets(mut reply: HttpResponse, left: &[Left]) -> HttpResponse {
+    let told = |Left { quota, limit, left, until }: &Left| {
+        format!("{}={}/{} until {until}", quota.rule().label(), left.normalize(), limit.normalize())
+    };
+    let told: Vec<String> = left.iter().map(told).collect();
+    if !told.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&told.join(", "))
+    {
+        reply.headers_mut().insert(BUDGET, value);
+    }
+    reply
 }
 
 #[cfg(test)]

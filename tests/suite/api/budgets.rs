@@ -121,7 +121,17 @@ fn a_client_sees_what_it_may_still_spend_in_place_of_the_accounts_balance() {
     assert_eq!(gateway.res("action=getbalance&json=1").json(), json!({"status": 1, "request": "1.00000"}));
     let counts = gateway.simulator().state().counts;
     assert_eq!(counts.r, 0, "known from memory");
+    let header = |client: usize| {
+        gateway.res_as(client, "action=getbalance").header("X-Capgate-Budget").map(str::to_owned)
+    };
+    let budgets = header(1).expect("it has budgets");
+    for budget in
+        ["daily_budget_usd=1.5/1.5 until ", "monthly_budget_usd=1/1 ", "daily_budget_captchas=500/500 "]
+    {
+        assert!(budgets.contains(budget), "{budget} in {budgets}");
+    }
     assert_eq!(gateway.res_as(2, "action=getbalance").text(), "1000.00000", "the account's");
+    assert_eq!(header(2), None);
     // Under way it counts with the settings' price, and then with its own.
     let id = upload(&gateway, 1).id();
     assert_eq!(gateway.res("action=getbalance").text(), "0.99900");
@@ -145,6 +155,18 @@ fn a_client_sees_what_it_may_still_spend_in_place_of_the_accounts_balance() {
         "{captchas} {month}"
     );
     assert!((limit - 1.5).abs() < f64::EPSILON, "{limit}");
+}
+
+#[test]
+fn a_client_whose_captchas_are_used_up_sees_that_it_has_nothing_left() {
+    let gateway =
+        TestGateway::builder().settings(|config| config.clients[0].daily_budget_captchas = Some(1)).start();
+    let balance = || gateway.res("action=getbalance").text().to_owned();
+    assert_eq!(balance(), "1000.00000", "it may spend of the account's");
+    let id = upload(&gateway, 1).id();
+    assert_eq!(balance(), "0.00000", "as an upload is told");
+    assert_eq!(upload(&gateway, 2).text(), "ERROR_ZERO_BALANCE");
+    gateway.answer(&format!("action=get&id={id}"));
 }
 
 #[test]
