@@ -166,8 +166,7 @@ impl App {
             biased;
             () = signals.told_again() => {
                 server.driver.kill();
-                server.driver.audit.note(|| Event::Stopped { why: "signal" });
-                server.driver.audit.close();
+                server.driver.audit.close(Event::Stopped { why: "signal" });
                 anyhow::bail!("told to stop a second time: ended at once, calls under way were cut off")
             }
             // These two run for ever.
@@ -195,9 +194,10 @@ impl App {
         };
         let stop = async {
             let why = tokio::select! {
-                () = told_to_stop => "signal",
-                () = self.server.told_to_stop.cancelled() => "operator",
+                biased;
                 () = self.server.driver.died() => "fault",
+                () = self.server.told_to_stop.cancelled() => "operator",
+                () = told_to_stop => "signal",
             };
             ending.in_order(&self.server.driver.live().load().listen, why).await;
             why == "fault"

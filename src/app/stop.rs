@@ -73,9 +73,8 @@ impl Ending {
         }
         before(clock, clock.now() + ADMIN_WITHIN, admin.stop(true)).await;
         let audit = driver.audit.clone();
-        audit.note(|| Event::Stopped { why });
         // It has a limit of its own, and what it cannot keep it logs.
-        let _ = tokio::task::spawn_blocking(move || audit.close()).await;
+        let _ = tokio::task::spawn_blocking(move || audit.close(Event::Stopped { why })).await;
         over.cancel();
     }
 }

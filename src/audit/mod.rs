@@ -123,11 +123,12 @@ impl Audit {
         trail.changed.notify_all();
     }
 
-    /// Writes what waits, waits until it is on the disk, at most for [`CLOSES_WITHIN`], and takes no more lines. It blocks.
-    pub fn close(&self) {
+    /// Writes what waits and `last`, waits until it is on the disk, at most for [`CLOSES_WITHIN`], and takes no more lines.
+    /// It blocks.
+    pub fn close(&self, last: Event) {
         let Some(trail) = &self.0 else { return };
         let mut queue = trail.queue();
-        for event in queue.refusals.all() {
+        for event in queue.refusals.all().into_iter().chain([last]) {
             queue.push(event, trail);
         }
         queue.is_closed = true;

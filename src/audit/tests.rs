@@ -11,6 +11,8 @@ fn start(folder: &tempfile::TempDir) -> Audit {
     Audit::start(&settings(folder), clock, Arc::default()).unwrap()
 }
 
+const STOPPED: Event = Event::Stopped { why: "signal" };
+
 fn started() -> Event {
     Event::Started { version: "1" }
 }
@@ -27,16 +29,16 @@ async fn each_line_is_an_object_with_a_number_and_a_time_and_the_end_waits_for_a
     let audit = start(&folder);
     audit.note(started);
     for _ in 0..1_000 {
-        audit.note(|| Event::Stopped { why: "signal" });
+        audit.note(started);
     }
-    audit.close();
+    audit.close(STOPPED);
     let lines = lines(&folder);
     assert_eq!(
         lines[0],
         json!({"n": 1, "at": "2016-11-24T15:06:40.123Z", "event": "started", "version": "1"})
     );
     let numbers: Vec<u64> = lines.iter().filter_map(|line| line["n"].as_u64()).collect();
-    assert_eq!(numbers, (1..=1_001).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=1_002).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,9 +48,9 @@ async fn a_restart_goes_on_with_the_numbers_and_changes_nothing_that_was_written
         let before = std::fs::read(folder.path().join("audit.jsonl")).unwrap_or_default();
         let audit = start(&folder);
         audit.note(started);
-        audit.close();
+        audit.close(STOPPED);
         assert!(std::fs::read(folder.path().join("audit.jsonl")).unwrap().starts_with(&before));
-        assert_eq!(lines(&folder).last().unwrap()["n"], run);
+        assert_eq!(lines(&folder).last().unwrap()["n"], 2 * run);
     }
 }
 
@@ -64,10 +66,14 @@ async fn who_is_refused_again_and_again_has_one_line_and_the_count() {
             pages: vec!["evil.example".into()],
         });
     }
-    audit.close();
+    audit.close(STOPPED);
     let lines = lines(&folder);
     let told: Vec<_> = lines.iter().map(|line| (line["event"].as_str().unwrap(), &line["times"])).collect();
-    assert_eq!(told, [("refused", &Value::Null), ("refused_again", &json!(499))]);
+    assert_eq!(
+        told,
+        [("refused", &Value::Null), ("refused_again", &json!(499)), ("stopped", &Value::Null)],
+        "the end comes last"
+    );
     assert_eq!(lines[1]["since"], "2016-11-24T15:06:40.123Z");
 }
 
@@ -76,6 +82,6 @@ fn without_a_file_nothing_is_made_or_kept() {
     let audit = Audit::start(&config::Audit::default(), Clock::system(), Arc::default()).unwrap();
     audit.note(|| unreachable!("nobody reads it"));
     audit.refused("a", "pages", || unreachable!("nobody reads it"));
-    audit.close();
+    audit.close(STOPPED);
     assert!(!audit.is_on());
 }

@@ -60,7 +60,7 @@ fn who_did_what_is_written_down_from_the_start_to_the_end() {
     drop(gateway);
     let (id, cheap) = (id.parse::<u64>().expect("digits"), cheap.parse::<u64>().expect("digits"));
     let mut told = told(&folder.path().join("audit.jsonl"));
-    // What was counted comes at the end, in no order.
+    // What was counted comes before the end, in no order.
     let counted = told.extract_if(.., |line| line["event"] == "refused_again").collect::<Vec<_>>();
     assert_eq!(
         (counted.len(), &counted[0]["client"], &counted[0]["times"]),
@@ -167,7 +167,7 @@ fn while_the_file_takes_no_lines_so_many_wait_and_one_more_is_lost_and_told() {
     let mut config = Config::default();
     in_folder(folder.path())(&mut config);
     let audit = Audit::start(&config.audit, Clock::system(), Arc::clone(&metrics)).expect("it opens");
-    let note = || audit.note(|| Event::Stopped { why: "signal" });
+    let note = || audit.note(|| Event::Started { version: "1" });
     note();
     wait_until("the file has not taken the first", || is("capgate_audit_up 0"));
     (0..LINES_WAITING_MAX).for_each(|_| note());
@@ -178,8 +178,7 @@ fn while_the_file_takes_no_lines_so_many_wait_and_one_more_is_lost_and_told() {
     wait_until("it is written when there is room", || {
         is("capgate_audit_up 1") && is(&format!("capgate_audit_lines_total {}", LINES_WAITING_MAX + 1))
     });
-    note();
-    audit.close();
+    audit.close(Event::Stopped { why: "signal" });
     let lines = lines(&file);
     let numbers: Vec<u64> = lines.iter().filter_map(|line| line["n"].as_u64()).collect();
     let waited = LINES_WAITING_MAX as u64 + 1;
