@@ -49,6 +49,10 @@ fn the_lines_that_a_new_user_sees_lead_to_an_answer() {
     let page = state.split_whitespace().find(|word| word.ends_with("/state")).expect("the simulator's page");
     assert!(typed(&format!("curl -s {page}")).contains("\"uploads_accepted\":1"));
 
+    let stop = sandbox.line_with("Stop the client:");
+    assert!(typed(&format!("{} -s", command_in(&stop))).contains("sandbox is stopped"));
+    assert_eq!(typed(&format!("{} -s", command_in(&upload))), "ERROR_KEY_DOES_NOT_EXIST");
+
     let (_, logged) = sandbox.stop();
     assert!(!logged.contains(key), "the greeting shows the key, the logs do not");
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use capgate::audit::{HOST_BYTES_MAX, PAGES_MAX};
 use capgate::config::Config;
 use capgate::protocol::form::{NAME_BYTES_MAX, PARAMETERS_MAX};
 use capgate::protocol::pingback::{self, Host, Push};
@@ -40,6 +41,13 @@ pub fn decoder(input: &[u8]) {
     let _ = ResCall::parse(&form);
     if let Ok(upload) = Upload::check(form) {
         goes_out_whole(&upload);
+        let pages = capgate::audit::pages_of(upload.fields());
+        assert!(pages.len() <= PAGES_MAX);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
+        assert!(
+            pages.iter().all(|page| page.len() <= HOST_BYTES_MAX && page.bytes().all(is_plain)),
+            "{pages:?}"
+        );
     }
 }
 
