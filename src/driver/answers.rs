@@ -3,6 +3,7 @@
 //! A poll takes one shard's read lock for a look-up and touches nothing else: no queue, no other task, no upstream.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -15,6 +16,9 @@ use crate::protocol::errors::Code;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::methods::Method;
 use crate::protocol::poll::Verdict;
+
+/// No poll was told of a captcha yet.
+const NEVER_TOLD: u64 = 0;
 
 /// What is known of a captcha's price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +50,8 @@ struct Kept {
     looked_at: Option<Timestamp>,
     /// The earliest moment at which an answer can come.
     answer_from: Timestamp,
-    /// When a poll was last told that there is no answer yet.
-    told_open_at: Option<Timestamp>,
+    /// When a poll was last told that there is no answer yet; polls write it, and do not wait for each other to do so.
+    told_open_at: AtomicU64,
     solution: Option<Arc<Solution>>,
     price: Price,
     report: Option<Report>,
@@ -63,6 +67,33 @@ impl Kept {
             uploaded_at: self.uploaded_at,
             looked_at: self.looked_at,
             price_is_missing: self.price == Price::Asked,
+        }
+    }
+
+    /// What its owner's poll is told.
+    fn found(&self, with_price: bool) -> Found {
+        let price_missing = |is_new| Found::PriceMissing {
+            is_new,
+            is_solved: self.solution.is_some(),
+            method: self.method,
+            uploaded_at: self.uploaded_at,
+        };
+        match (&self.solution, self.price) {
+            (Some(solution), _) if !with_price || solution.answer.is_failed() => {
+                Found::Solved(Arc::clone(solution))
+            }
+            (Some(solution), Price::Settled) => Found::Solved(Arc::clone(solution)),
+            (_, Price::Unasked) if with_price => price_missing(true),
+            (Some(_), _) => price_missing(false),
+            (None, _) => Found::NotReady,
+        }
+    }
+
+    fn outlook(&self) -> Outlook {
+        let told = self.told_open_at.load(Ordering::Relaxed);
+        Outlook {
+            answer_from: self.answer_from,
+            told_open_at: (told != NEVER_TOLD).then_some(Timestamp(told)),
         }
     }
 
@@ -139,7 +170,7 @@ impl Answers {
             uploaded_at,
             looked_at: None,
             answer_from: uploaded_at,
-            told_open_at: None,
+            told_open_at: AtomicU64::new(NEVER_TOLD),
             price: if solution.as_ref().is_some_and(|solution| solution.price.is_some()) {
                 Price::Settled
             } else {
@@ -166,23 +197,20 @@ impl Answers {
     /// What `owner`'s poll of `id` is told.
     #[must_use]
     pub fn find(&self, id: CaptchaId, owner: &str, with_price: bool) -> Found {
-        let Some(kept) = self.kept.get(&id).filter(|kept| kept.is_open_to(owner, self.clock.now())) else {
-            return Found::Nothing;
-        };
-        let price_missing = |is_new| Found::PriceMissing {
-            is_new,
-            is_solved: kept.solution.is_some(),
-            method: kept.method,
-            uploaded_at: kept.uploaded_at,
-        };
-        match (&kept.solution, kept.price) {
-            (Some(solution), _) if !with_price || solution.answer.is_failed() => {
-                Found::Solved(Arc::clone(solution))
-            }
-            (Some(solution), Price::Settled) => Found::Solved(Arc::clone(solution)),
-            (_, Price::Unasked) if with_price => price_missing(true),
-            (Some(_), _) => price_missing(false),
-            (None, _) => Found::NotReady,
+        self.find_with_outlook(id, owner, with_price).0
+    }
+
+    /// The same with one look at the map, and when an answer can come.
+    #[must_use]
+    pub fn find_with_outlook(
+        &self,
+        id: CaptchaId,
+        owner: &str,
+        with_price: bool,
+    ) -> (Found, Option<Outlook>) {
+        match self.kept.get(&id).filter(|kept| kept.is_open_to(owner, self.clock.now())) {
+            Some(kept) => (kept.found(with_price), Some(kept.outlook())),
+            None => (Found::Nothing, None),
         }
     }
 
@@ -234,18 +262,10 @@ impl Answers {
         }
     }
 
-    /// When an answer can come.
-    #[must_use]
-    pub fn outlook(&self, id: CaptchaId) -> Option<Outlook> {
-        let kept = self.kept.get(&id)?;
-        Some(Outlook { answer_from: kept.answer_from, told_open_at: kept.told_open_at })
-    }
-
     /// A poll was told that there is no answer yet.
     pub fn told_open(&self, id: CaptchaId) {
-        let now = self.clock.now();
-        if let Some(mut kept) = self.kept.get_mut(&id) {
-            kept.told_open_at = Some(now);
+        if let Some(kept) = self.kept.get(&id) {
+            kept.told_open_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
         }
     }
 

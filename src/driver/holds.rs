@@ -18,6 +18,7 @@ use super::Driver;
 use super::answers::Found;
 use super::repeats::HungUp;
 use crate::clients::Client;
+use crate::clock::Timestamp;
 use crate::metrics::{Metrics, Served};
 use crate::protocol::ids::CaptchaId;
 
@@ -82,6 +83,26 @@ impl Holds {
     }
 }
 
+/// How one poll waits.
+struct Hold {
+    id: CaptchaId,
+    with_price: bool,
+    deadline: Timestamp,
+    /// The client waits for an answer at once, or asks again at once.
+    is_steady: bool,
+}
+
+impl Hold {
+    fn is_worth_it(&self, answer_from: Timestamp) -> bool {
+        self.is_steady || answer_from < self.deadline
+    }
+}
+
+/// When a poll that waits looks around itself.
+fn wake_at(deadline: Timestamp, now: Timestamp, hung_up: &HungUp) -> Timestamp {
+    if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline }
+}
+
 fn is_open(found: &Found) -> bool {
     matches!(found, Found::NotReady | Found::PriceMissing { .. })
 }
@@ -97,13 +118,24 @@ impl Driver {
         wait: Wait,
         hung_up: &HungUp,
     ) -> (Found, Served) {
-        let found = self.find(client, id, with_price);
-        if !is_open(&found) {
-            return (found, Served::AtOnce);
-        }
-        let (found, served) = match self.hold(client, id, with_price, wait, hung_up).await {
-            Some(found) => (found, Served::Held),
-            None => (found, Served::AtOnce),
+        let (found, outlook) = self.find_with_outlook(client, id, with_price);
+        let Some(outlook) = outlook.filter(|_| is_open(&found)) else { return (found, Served::AtOnce) };
+        let arrived_at = self.clock.now();
+        let (longest, is_steady) = match wait {
+            Wait::Asked(longest) => (longest, true),
+            Wait::Hold => {
+                let slept = outlook.told_open_at.map(|told_at| arrived_at.since(told_at));
+                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from()))
+            }
+        };
+        let hold = Hold { id, with_price, deadline: arrived_at + longest, is_steady };
+        let (found, served) = if longest.is_zero() || !hold.is_worth_it(outlook.answer_from) {
+            (found, Served::AtOnce)
+        } else {
+            match self.hold(client, &hold, hung_up).await {
+                Some(found) => (found, Served::Held),
+                None => (found, Served::AtOnce),
+            }
         };
         if is_open(&found) {
             self.answers.told_open(id);
@@ -112,44 +144,25 @@ impl Driver {
     }
 
     /// What came of the wait; none when there was none.
-    async fn hold(
-        &self,
-        client: &Client,
-        id: CaptchaId,
-        with_price: bool,
-        wait: Wait,
-        hung_up: &HungUp,
-    ) -> Option<Found> {
-        let arrived_at = self.clock.now();
-        let outlook = self.answers.outlook(id)?;
-        let (longest, is_steady) = match wait {
-            Wait::Asked(longest) => (longest, true),
-            Wait::Hold => {
-                let slept = outlook.told_open_at.map(|told_at| arrived_at.since(told_at));
-                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from()))
-            }
-        };
-        let deadline = arrived_at + longest;
-        let may_come = |answer_from| is_steady || answer_from < deadline;
-        if longest.is_zero() || self.is_stopping() || !may_come(outlook.answer_from) {
+    async fn hold(&self, client: &Client, hold: &Hold, hung_up: &HungUp) -> Option<Found> {
+        if self.is_stopping() {
             return None;
         }
         let _place = self.holds.take()?;
         loop {
             // First the channel, then the look: what changes in between is not missed.
-            let Some(mut changes) = self.answers.changes(id) else { return Some(Found::Nothing) };
-            let found = self.find(client, id, with_price);
-            let answer_from = self.answers.outlook(id)?.answer_from;
+            let Some(mut changes) = self.answers.changes(hold.id) else { return Some(Found::Nothing) };
+            let (found, outlook) = self.find_with_outlook(client, hold.id, hold.with_price);
             let now = self.clock.now();
             if !is_open(&found)
-                || !may_come(answer_from)
-                || now >= deadline
+                || !outlook.is_some_and(|outlook| hold.is_worth_it(outlook.answer_from))
+                || now >= hold.deadline
                 || self.is_stopping()
                 || hung_up.is_so()
             {
                 return Some(found);
             }
-            let wake_at = if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline };
+            let wake_at = wake_at(hold.deadline, now, hung_up);
             tokio::select! {
                 biased;
                 _ = changes.changed() => {}
@@ -184,7 +197,7 @@ impl Driver {
                 return served;
             }
             served = Served::Held;
-            let wake_at = if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline };
+            let wake_at = wake_at(deadline, now, hung_up);
             let any =
                 futures_util::future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));
             tokio::select! {

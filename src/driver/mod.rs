@@ -50,6 +50,7 @@ pub mod troubles;
 pub mod witnesses;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +66,7 @@ use crate::store::{Store, StoreError};
 use crate::upstream::Upstream;
 use account::Account;
 use allowances::Allowances;
-use answers::{Answers, Found};
+use answers::{Answers, Found, Outlook};
 use callbacks::Callbacks;
 use gate::Gate;
 use history::History;
@@ -113,6 +114,8 @@ pub struct Driver {
     live: Live,
     /// The end has been announced: polls are no longer held.
     stopping: CancellationToken,
+    /// The same, for every poll to look at: the token's own state is behind a lock.
+    is_stopping: AtomicBool,
 }
 
 impl Driver {
@@ -238,6 +241,7 @@ impl Driver {
             holds,
             live,
             stopping: CancellationToken::new(),
+            is_stopping: AtomicBool::new(false),
         })
     }
 
@@ -265,13 +269,14 @@ impl Driver {
     /// The end is near: polls that are held are answered at once, and none is held any more. Uploads still get their
     /// turn, until [`Self::drain`].
     pub fn announce_stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         self.stopping.cancel();
     }
 
     /// Whether the end was announced.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
+        self.is_stopping.load(Ordering::Acquire)
     }
 
     /// Refuses the uploads that wait for their turn, lets the calls under way end and their outcomes be kept, at most
@@ -304,12 +309,22 @@ impl Driver {
     /// What a client's poll finds, at once.
     #[must_use]
     pub fn find(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
-        let found = self.answers.find(id, &client.name, with_price);
+        self.find_with_outlook(client, id, with_price).0
+    }
+
+    /// The same, and when an answer can come.
+    fn find_with_outlook(
+        &self,
+        client: &Client,
+        id: CaptchaId,
+        with_price: bool,
+    ) -> (Found, Option<Outlook>) {
+        let (found, outlook) = self.answers.find_with_outlook(id, &client.name, with_price);
         if let Found::PriceMissing { is_new: true, is_solved, method, uploaded_at } = found
             && self.answers.ask_price(id)
         {
             self.poller.want_price(id, method, uploaded_at, is_solved);
         }
-        found
+        (found, outlook)
     }
 }

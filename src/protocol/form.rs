@@ -9,10 +9,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::json::{JsonError, JsonObject, MEMBERS_MAX};
+use super::query::{pairs, url_decoded};
 
 /// Most parameters in one call, query and body together, the same name sent twice counted twice.
 pub const PARAMETERS_MAX: usize = MEMBERS_MAX;
@@ -160,13 +160,9 @@ impl Form {
     }
 
     fn take_urlencoded(&mut self, text: &[u8]) -> Result<(), FormError> {
-        for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &[][..]),
-            };
+        for (name, value) in pairs(text) {
             let name = String::from_utf8_lossy(&url_decoded(name)).into_owned();
-            self.set(Field { name, value: url_decoded(value).into(), file: None })?;
+            self.set(Field { name, value: url_decoded(value).into_owned().into(), file: None })?;
         }
         Ok(())
     }
@@ -215,11 +211,6 @@ fn boundary_of(body: &[u8]) -> Option<String> {
     // and, being one line, no end of line.
     let is_one = !line.is_empty() && line.len() <= 200 && body.len() > line.len() + 2;
     is_one.then(|| std::str::from_utf8(line).ok().map(str::to_owned)).flatten()
-}
-
-fn url_decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&spaced).collect()
 }
 
 /// A JSON value as the text that a form field would have held: a string's content, `1` and `0` for booleans,

@@ -13,6 +13,7 @@ pub mod page;
 pub mod parameters;
 pub mod pingback;
 pub mod poll;
+pub mod query;
 pub mod repeat;
 pub mod reply;
 pub mod submit;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::errors::ErrorCode;
-use super::form::Form;
 use super::ids::CaptchaId;
 use super::pingback::Host;
+use super::query::Parameters;
 use super::submit::WrongCall;
 
 /// Most ids in one client's `ids` call.
@@ -73,11 +73,11 @@ impl ResCall {
     /// # Errors
     /// [`WrongCall`] with the upstream's own code: `ERROR_EMPTY_ACTION`, `ERROR_WRONG_ID_FORMAT`,
     /// `ERROR_WRONG_CAPTCHA_ID`, `ERROR_BAD_PARAMETERS`.
-    pub fn parse(form: &Form) -> Result<Self, WrongCall> {
+    pub fn parse(form: &impl Parameters) -> Result<Self, WrongCall> {
         let Some(action) = form.word("action") else {
             return Err(WrongCall::new(ErrorCode::EmptyAction, "the parameter action is missing"));
         };
-        match action {
+        match &*action {
             b"get" => Self::parse_get(form, false),
             b"get2" => Self::parse_get(form, true),
             b"reportbad" => Ok(Self::Report { id: parse_id(form)?, verdict: Verdict::Bad }),
@@ -86,14 +86,14 @@ impl ResCall {
             b"getstats" => Ok(Self::Stats { date: parse_date(form)? }),
             b"add_pingback" => Ok(Self::AddPingback { host: parse_host(form)? }),
             b"get_pingback" => Ok(Self::ListPingbacks),
-            b"del_pingback" if form.word("addr") == Some(b"all") => Ok(Self::RemoveAllPingbacks),
+            b"del_pingback" if form.word("addr").as_deref() == Some(b"all") => Ok(Self::RemoveAllPingbacks),
             b"del_pingback" => Ok(Self::RemovePingback { host: parse_host(form)? }),
             // An action that we do not know could read or change what belongs to everybody: it is not forwarded.
             _ => Err(WrongCall::new(ErrorCode::EmptyAction, "the action is not known")),
         }
     }
 
-    fn parse_get(form: &Form, with_price: bool) -> Result<Self, WrongCall> {
+    fn parse_get(form: &impl Parameters, with_price: bool) -> Result<Self, WrongCall> {
         let wait = parse_wait(form)?;
         let Some(ids) = form.word("ids") else {
             return Ok(Self::Get { id: parse_id(form)?, with_price, wait });
@@ -135,15 +135,15 @@ impl TrimWith for [u8] {
     }
 }
 
-fn parse_id(form: &Form) -> Result<CaptchaId, WrongCall> {
-    CaptchaId::parse(form.word("id").unwrap_or_default()).map_err(|code| WrongCall::new(code, code.help()))
+fn parse_id(form: &impl Parameters) -> Result<CaptchaId, WrongCall> {
+    CaptchaId::parse(&form.word("id").unwrap_or_default()).map_err(|code| WrongCall::new(code, code.help()))
 }
 
 /// The seconds in `wait`; none without it.
-fn parse_wait(form: &Form) -> Result<Option<Duration>, WrongCall> {
+fn parse_wait(form: &impl Parameters) -> Result<Option<Duration>, WrongCall> {
     let Some(text) = form.word("wait") else { return Ok(None) };
     let seconds =
-        std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        std::str::from_utf8(&text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let wait = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
     wait.filter(|wait| *wait <= WAIT_MAX).map(Some).ok_or_else(|| {
         let most = WAIT_MAX.as_secs();
@@ -152,18 +152,17 @@ fn parse_wait(form: &Form) -> Result<Option<Duration>, WrongCall> {
     })
 }
 
-fn parse_date(form: &Form) -> Result<String, WrongCall> {
+fn parse_date(form: &impl Parameters) -> Result<String, WrongCall> {
     form.word("date")
-        .and_then(|date| std::str::from_utf8(date).ok())
-        .and_then(|date| jiff::civil::Date::strptime("%Y-%m-%d", date).ok())
+        .and_then(|date| jiff::civil::Date::strptime("%Y-%m-%d", &*date).ok())
         .map(|date| date.to_string())
         .ok_or_else(|| WrongCall::new(ErrorCode::BadParameters, "date is not a day like 2013-11-27"))
 }
 
-fn parse_host(form: &Form) -> Result<Host, WrongCall> {
+fn parse_host(form: &impl Parameters) -> Result<Host, WrongCall> {
     let wrong = |why: String| WrongCall::new(ErrorCode::BadParameters, why);
     let text = form.word("addr").ok_or_else(|| wrong("addr is missing".to_owned()))?;
-    Host::parse(text).map_err(|error| wrong(format!("addr: {error}")))
+    Host::parse(&text).map_err(|error| wrong(format!("addr: {error}")))
 }
 
 #[cfg(test)]
@@ -171,6 +170,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::protocol::form::Form;
 
     fn parse(query: &str) -> Result<ResCall, ErrorCode> {
         ResCall::parse(&Form::decode(query, &Bytes::new()).unwrap()).map_err(|wrong| wrong.code)

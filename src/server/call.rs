@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::http::Version;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -15,6 +16,7 @@ use super::respond::Respond;
 use crate::clock::Clock;
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::form::{Form, FormError};
+use crate::protocol::query::{Parameters, Query};
 use crate::protocol::reply;
 use crate::protocol::submit::WrongCall;
 
@@ -130,13 +132,22 @@ async fn whole(
     Ok(if bytes.is_empty() { only } else { bytes.freeze() })
 }
 
+/// The parameters of a call that comes without a body, within the limits of a form.
+pub(super) fn query(call: &HttpRequest) -> Option<Query<'_>> {
+    // Later versions need no header to announce a body.
+    let announces = |name| call.headers().contains_key(name);
+    let has_body = call.version() > Version::HTTP_11
+        || [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING].into_iter().any(announces);
+    if has_body { None } else { Query::within_limits(call.query_string()) }
+}
+
 impl Respond {
-    /// How the sender of `form` wants to be told.
-    pub(super) fn to(form: &Form) -> Self {
-        let wants_json = form.is_on("json");
+    /// How the sender of these parameters wants to be told.
+    pub(super) fn to(parameters: &impl Parameters) -> Self {
+        let wants_json = parameters.is_on("json");
         Self {
             form: if wants_json { reply::Form::Json } else { reply::Form::Plain },
-            allows_any_origin: form.is_on("header_acao"),
+            allows_any_origin: parameters.is_on("header_acao"),
         }
     }
 }

@@ -13,7 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::rt::net::TcpStream as Connection;
 
 use super::connections::Connection as Known;
-use crate::driver::repeats::HungUp;
+use crate::driver::repeats::{HungUp, Peer as Leaves};
 
 /// First byte of a TLS alert: the other side says goodbye before it closes.
 const TLS_ALERT: u8 = 21;
@@ -21,7 +21,13 @@ const TLS_ALERT: u8 = 21;
 /// How to tell whether the client of `call` has gone.
 pub(super) fn hung_up(call: &HttpRequest) -> HungUp {
     let known = call.conn_data::<Arc<Known>>().map(Arc::clone);
-    known.map_or_else(HungUp::default, |known| HungUp::new(move || known.peer.has_gone()))
+    known.map_or_else(HungUp::default, HungUp::of)
+}
+
+impl Leaves for Known {
+    fn has_gone(&self) -> bool {
+        self.peer.has_gone()
+    }
 }
 
 /// A second hold on a client's connection, to look at it and never to read from it.

@@ -1,11 +1,13 @@
 //! res.php: answers, balance, statistics, reports and pingback addresses.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use super::Server;
-use super::call::parameters;
+use super::call::{parameters, query};
 use super::peer::hung_up;
 use super::respond::{self, Respond};
 use crate::clients::Client;
@@ -16,14 +18,36 @@ use crate::metrics::{ClientCall, PollOutcome, Served};
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::ids::CaptchaId;
 use crate::protocol::poll::ResCall;
+use crate::protocol::query::Parameters;
+use crate::protocol::submit::WrongCall;
+
+/// A call as far as its parameters tell of it.
+struct Asked {
+    respond: Respond,
+    client: Result<Arc<Client>, ErrorCode>,
+    res_call: Result<ResCall, WrongCall>,
+}
+
+impl Asked {
+    fn by(parameters: &impl Parameters, server: &Server) -> Self {
+        Self {
+            respond: Respond::to(parameters),
+            client: server.clients.find(parameters.word("key").as_deref()),
+            res_call: ResCall::parse(parameters),
+        }
+    }
+}
 
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
-    let form = match parameters(server.driver.clock, &call, body).await {
-        Ok(form) => form,
-        Err((wrong, respond)) => return respond.wrong(wrong),
+    let asked = match query(&call) {
+        Some(query) => Asked::by(&query, &server),
+        None => match parameters(server.driver.clock, &call, body).await {
+            Ok(form) => Asked::by(&form, &server),
+            Err((wrong, respond)) => return respond.wrong(wrong),
+        },
     };
-    let respond = Respond::to(&form);
-    let client = match server.clients.find(form.word("key")) {
+    let Asked { respond, client, res_call } = asked;
+    let client = match client {
         Ok(client) => client,
         Err(code) => {
             let from = server.caller(&call);
@@ -31,7 +55,6 @@ pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payloa
         }
     };
     let driver = &server.driver;
-    let res_call = ResCall::parse(&form);
     client.counters.called(res_call.as_ref().map_or(ClientCall::Wrong, kind));
     // What was paid for is told whatever becomes of the client; the rest costs calls or places.
     if res_call.as_ref().is_ok_and(|res_call| !is_about_captchas(res_call))

@@ -23,7 +23,7 @@ use crate::store::CaptchaRecord;
 use super::Refusal;
 pub use keys::KEYS_MAX;
 use keys::Keys;
-pub use peers::HungUp;
+pub use peers::{HungUp, Peer};
 pub use undelivered::IDS_MAX;
 use undelivered::Undelivered;
 

@@ -3,18 +3,34 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Somebody who may go away.
+pub trait Peer: Send + Sync {
+    fn has_gone(&self) -> bool;
+}
+
+impl<F: Fn() -> bool + Send + Sync> Peer for F {
+    fn has_gone(&self) -> bool {
+        self()
+    }
+}
+
 /// Whether whoever sent a call has gone away since; the default is somebody who stays.
 #[derive(Clone, Default)]
-pub struct HungUp(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+pub struct HungUp(Option<Arc<dyn Peer>>);
 
 impl HungUp {
-    pub fn new(has_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(has_gone)))
+    pub fn new(peer: impl Peer + 'static) -> Self {
+        Self::of(Arc::new(peer))
+    }
+
+    /// Every poll makes one, so it asks for no memory.
+    pub fn of(peer: Arc<impl Peer + 'static>) -> Self {
+        Self(Some(peer))
     }
 
     #[must_use]
     pub fn is_so(&self) -> bool {
-        self.0.as_ref().is_some_and(|has_gone| has_gone())
+        self.0.as_ref().is_some_and(|peer| peer.has_gone())
     }
 
     /// Whether it would be seen.

@@ -26,15 +26,16 @@ pub fn write_accepted(id: CaptchaId, form: Form) -> Bytes {
 #[must_use]
 pub fn write_code(code: &Code, text: Option<&str>, form: Form) -> Bytes {
     match form {
-        Form::Plain => Bytes::copy_from_slice(code.as_bytes()),
+        Form::Plain => match code {
+            Code::Known(code) => Bytes::from_static(code.as_str().as_bytes()),
+            Code::Unknown(text) => text.clone(),
+        },
         Form::Json => {
-            let mut body = envelope_start(false, &code.as_str());
+            let mut body = Json::envelope(false, &code.as_str(), text.map_or(0, str::len));
             if let Some(text) = text {
-                body.push_str(",\"error_text\":");
-                body.push_str(&json_string(text));
+                body.raw(",\"error_text\":").text(text);
             }
-            body.push('}');
-            body.into()
+            body.end()
         }
     }
 }
@@ -47,7 +48,8 @@ pub fn write_solution(solution: &Solution, with_price: bool, form: Form) -> Byte
         (Answer::Failed(code), form) => write_code(code, None, form),
         (answer, Form::Plain) => {
             let answer = answer.plain();
-            let mut body = BytesMut::with_capacity(answer.len() + 16);
+            let mut body =
+                BytesMut::with_capacity(answer.len() + 3 + price.map_or(0, |price| price.len() + 1));
             body.put_slice(b"OK|");
             body.put_slice(&answer);
             if let Some(price) = price {
@@ -57,25 +59,21 @@ pub fn write_solution(solution: &Solution, with_price: bool, form: Form) -> Byte
             body.freeze()
         }
         (answer, Form::Json) => {
-            let mut body = String::from("{\"status\":1,\"request\":");
+            let mut body;
             match answer {
                 Answer::Json { request, extras } => {
-                    body.push_str(request.get());
+                    body = Json::begun(true, request.get().len());
+                    body.raw(request.get());
                     for (name, value) in extras {
-                        body.push(',');
-                        body.push_str(&json_string(name));
-                        body.push(':');
-                        body.push_str(value.get());
+                        body.raw(",").text(name).raw(":").raw(value.get());
                     }
                 }
-                other => body.push_str(&json_string(&String::from_utf8_lossy(&other.plain()))),
+                other => body = Json::envelope(true, &String::from_utf8_lossy(&other.plain()), 0),
             }
             if let Some(price) = price {
-                body.push_str(",\"price\":");
-                body.push_str(&json_string(price));
+                body.raw(",\"price\":").text(price);
             }
-            body.push('}');
-            body.into()
+            body.end()
         }
     }
 }
@@ -95,7 +93,7 @@ pub fn write_batch(pieces: &[Bytes], form: Form) -> Bytes {
 pub fn write_text(text: &str, form: Form) -> Bytes {
     match form {
         Form::Plain => text.to_owned().into(),
-        Form::Json => (envelope_start(true, text) + "}").into(),
+        Form::Json => Json::envelope(true, text, 0).end(),
     }
 }
 
@@ -110,10 +108,36 @@ pub fn write_list(items: &[String], form: Form) -> Bytes {
     }
 }
 
-fn envelope_start(is_ok: bool, request: &str) -> String {
-    format!("{{\"status\":{},\"request\":{}", u8::from(is_ok), json_string(request))
-}
+/// A JSON object that is being written, with room for all of it where nothing has to be escaped.
+struct Json(Vec<u8>);
 
-fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+impl Json {
+    /// Up to where the value of `request` begins, with room for so many bytes more.
+    fn begun(is_ok: bool, room: usize) -> Self {
+        let mut body = Self(Vec::with_capacity(64 + room));
+        body.raw(if is_ok { "{\"status\":1,\"request\":" } else { "{\"status\":0,\"request\":" });
+        body
+    }
+
+    /// The same with the text of `request`.
+    fn envelope(is_ok: bool, request: &str, room: usize) -> Self {
+        let mut body = Self::begun(is_ok, request.len() + room);
+        body.text(request);
+        body
+    }
+
+    fn raw(&mut self, json: &str) -> &mut Self {
+        self.0.extend_from_slice(json.as_bytes());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        serde_json::to_writer(&mut self.0, text).expect("memory takes every text");
+        self
+    }
+
+    fn end(mut self) -> Bytes {
+        self.raw("}");
+        self.0.into()
+    }
 }
