@@ -3,23 +3,30 @@
 
 use std::any::Any;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
+use actix_http::error::DispatchError;
 use actix_http::h1::{ExpectHandler, UpgradeHandler};
 use actix_http::{HttpServiceBuilder, Request, Response};
 use actix_server::{GracefulShutdownSignal, Server as Listening};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, map_config,
+};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
 use actix_web::App as WebApp;
 use actix_web::HttpResponse;
 use actix_web::dev::{AppConfig, Extensions, ServiceResponse};
 use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::rt::net::TcpStream;
+use rustls::ServerConfig;
 
 use super::tls::Tls;
 use crate::server::connections::Connections;
-use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE};
+use crate::server::limits::{HEAD_WITHIN, KEEP_ALIVE, TLS_WITHIN};
 use crate::server::{Server, door, routes};
 
 /// How long the other side may take to close a connection that ends.
@@ -40,10 +47,44 @@ pub(super) fn serve(
     if let Some(Tls { listener, config, .. }) = tls {
         let (for_each, known) = (Arc::clone(server), Arc::clone(connections));
         builder = builder.listen("https", listener, move || {
-            http1(&known, &stopping).h1(web(&for_each)).rustls_0_23(config.clone())
+            let web = http1(&known, &stopping).h1(web(&for_each)).map_err(TlsError::Service);
+            agreed(&known, config.clone()).and_then(web)
         })?;
     }
     Ok(builder.run())
+}
+
+/// TLS on a new connection. Until it is agreed on, the connection counts like any other.
+fn agreed(
+    connections: &Arc<Connections>,
+    config: ServerConfig,
+) -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = (TlsStream<TcpStream>, Option<SocketAddr>),
+    Error = TlsError<io::Error, DispatchError>,
+    InitError = (),
+> + use<> {
+    let connections = Arc::clone(connections);
+    let mut acceptor = Acceptor::new(config);
+    acceptor.set_handshake_timeout(TLS_WITHIN);
+    let agreed = apply_fn_factory::<_, _, _, _, TcpStream, TcpStream, _, _>(
+        acceptor,
+        move |connection: TcpStream, acceptor: &AcceptorService| {
+            let peer = connection.peer_addr().ok();
+            let greeting = peer.and_then(|peer| connections.greeted(peer));
+            let agreed = greeting.map(|greeting| (greeting, acceptor.call(connection)));
+            async move {
+                let Some((greeting, agreed)) = agreed else {
+                    return Err(TlsError::Tls(io::ErrorKind::ConnectionRefused.into()));
+                };
+                let connection = agreed.await?;
+                greeting.is_over();
+                Ok((connection, peer))
+            }
+        },
+    );
+    agreed.map_init_err(|()| ()).map_err(TlsError::into_service_error)
 }
 
 /// The protocol on one kind of connection.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::max_concurrent_tls_connect;
 use actix_web::dev::Server as Listening;
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpSocket;
@@ -17,7 +18,7 @@ use crate::server::connections::{self, Connections, Limits};
 use crate::server::{Server, guard, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
-const BACKLOG: u32 = 1_024;
+const BACKLOG: u32 = 4_096;
 
 /// Connections to the admin listener; operators have a few.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -58,6 +59,9 @@ pub(super) fn serve_clients(
     listen: &Listen,
 ) -> io::Result<Listening> {
     let limits = limits(listen, files::limit());
+    // Connections over which TLS is being agreed on count like others; the web server's own limit of them would keep all of its
+    // listeners waiting, the plain one too.
+    max_concurrent_tls_connect(limits.connections);
     let connections = Connections::new(limits, server.driver.clock, Arc::clone(&server.metrics));
     rt::spawn(connections::tidy(Arc::clone(&connections)));
     // `stop` cuts off what is left by then; this comes a little later, so that there is one end only.

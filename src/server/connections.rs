@@ -1,13 +1,14 @@
 //! Who is connected to the client listeners, and how much of them is taken.
 //!
 //! A stranger can cost us places and memory before it has said who it is. So connections are counted, all together and by
-//! address, and so are the bytes of bodies that are being read; what is over a limit is refused at once, in words. What
-//! the web server leaves open for ever is closed: a second head that never ends, a reply that nobody reads ([`tidy`]).
+//! address, from the moment on that they are there, TLS agreed on or not, and so are the bytes of bodies that are being
+//! read; what is over a limit is refused at once, in words. What the web server leaves open for ever is closed: a second head
+//! that never ends, a reply that nobody reads ([`tidy`]).
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -45,6 +46,8 @@ struct Shares {
     all: Share,
     by_address: HashMap<IpAddr, Share>,
     open: HashMap<u64, Weak<Connection>>,
+    /// The places of connections over which TLS is being agreed on.
+    greeting: HashMap<SocketAddr, Place>,
     last_number: u64,
 }
 
@@ -66,7 +69,23 @@ pub struct Connection {
     calls_under_way: AtomicUsize,
     /// When the last call ended, or the connection was made.
     quiet_since: AtomicU64,
+    _place: Place,
+}
+
+/// A connection's place among all, and among those of its address; free when this is dropped.
+#[derive(Debug)]
+struct Place {
+    connections: Arc<Connections>,
+    address: IpAddr,
     _counted: OpenConnection,
+}
+
+/// A connection over which TLS is being agreed on.
+#[derive(Debug)]
+pub struct Greeting {
+    connections: Arc<Connections>,
+    peer: SocketAddr,
+    is_over: bool,
 }
 
 /// Too many bytes are being read.
@@ -83,29 +102,41 @@ impl Connections {
     pub fn taken(self: &Arc<Self>, connection: &dyn Any) -> Option<Arc<Connection>> {
         // Without a file descriptor to spare nothing could be told or watched.
         let peer = Peer::of(connection)?;
-        let address = peer.address();
-        let number = match self.place(address) {
-            Ok(number) => number,
+        let greeted = self.with(|shares| shares.greeting.remove(&peer.socket_address()));
+        let place = match greeted.map_or_else(|| self.place(peer.address()), Ok) {
+            Ok(place) => place,
             Err(why) => {
-                self.metrics.connection_refused();
                 peer.refuse(why);
                 return None;
             }
         };
+        let number = self.with(|shares| {
+            shares.last_number += 1;
+            shares.last_number
+        });
         let connection = Arc::new(Connection {
             peer,
             connections: Arc::clone(self),
             number,
             calls_under_way: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(self.clock.now().as_millis()),
-            _counted: self.metrics.connection_opened(),
+            _place: place,
         });
         self.with(|shares| shares.open.insert(number, Arc::downgrade(&connection)));
         Some(connection)
     }
 
-    fn place(&self, address: IpAddr) -> Result<u64, &'static str> {
-        self.with(|shares| {
+    /// A new connection, before TLS is agreed on: until then it has a place like any other. None when there is no place, and
+    /// it is to be closed.
+    pub fn greeted(self: &Arc<Self>, peer: SocketAddr) -> Option<Greeting> {
+        let place = self.place(peer.ip().to_canonical()).ok()?;
+        // One that was left there, if any, is given back outside of the lock.
+        drop(self.with(|shares| shares.greeting.insert(peer, place)));
+        Some(Greeting { connections: Arc::clone(self), peer, is_over: false })
+    }
+
+    fn place(self: &Arc<Self>, address: IpAddr) -> Result<Place, &'static str> {
+        let taken = self.with(|shares| {
             if shares.all.connections >= self.limits.connections {
                 return Err("too many connections");
             }
@@ -115,9 +146,18 @@ impl Connections {
             }
             share.connections += 1;
             shares.all.connections += 1;
-            shares.last_number += 1;
-            Ok(shares.last_number)
-        })
+            Ok(())
+        });
+        match taken {
+            Ok(()) => {
+                let counted = self.metrics.connection_opened();
+                Ok(Place { connections: Arc::clone(self), address, _counted: counted })
+            }
+            Err(why) => {
+                self.metrics.connection_refused();
+                Err(why)
+            }
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Shares) -> T) -> T {
@@ -162,17 +202,36 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let address = self.peer.address();
+        self.connections.with(|shares| shares.open.remove(&self.number));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
         self.connections.with(|shares| {
-            shares.open.remove(&self.number);
             shares.all.connections -= 1;
-            if let Some(share) = shares.by_address.get_mut(&address) {
+            if let Some(share) = shares.by_address.get_mut(&self.address) {
                 share.connections -= 1;
                 if share.connections == 0 {
-                    shares.by_address.remove(&address);
+                    shares.by_address.remove(&self.address);
                 }
             }
         });
+    }
+}
+
+impl Greeting {
+    /// TLS is agreed on: the place stays the connection's.
+    pub fn is_over(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        if !self.is_over {
+            drop(self.connections.with(|shares| shares.greeting.remove(&self.peer)));
+        }
     }
 }
 
@@ -258,12 +317,16 @@ mod tests {
 
     /// A client, and its connection as the server has it.
     fn connect(connections: &Arc<Connections>) -> (TcpStream, Option<Arc<Connection>>) {
+        let (client, server) = pair();
+        (client, connections.taken(&server))
+    }
+
+    fn pair() -> (TcpStream, actix_web::rt::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
-        let server = actix_web::rt::net::TcpStream::from_std(server).unwrap();
-        (client, connections.taken(&server))
+        (client, actix_web::rt::net::TcpStream::from_std(server).unwrap())
     }
 
     fn connections(connections: usize) -> Arc<Connections> {
@@ -307,5 +370,21 @@ mod tests {
         drop(kept);
         assert!(connections.with(|shares| shares.by_address.is_empty() && shares.open.is_empty()));
         assert!(connect(&connections).1.is_some());
+    }
+    #[tokio::test]
+    async fn a_connection_counts_while_tls_is_agreed_on_and_no_second_time_afterwards() {
+        let connections = connections(1);
+        let (_client, server) = pair();
+        let another = "127.0.0.1:1".parse().unwrap();
+        let greeting = connections.greeted(server.peer_addr().unwrap()).unwrap();
+        assert!(connections.greeted(another).is_none(), "one more");
+        greeting.is_over();
+        let kept = connections.taken(&server);
+        assert!(kept.is_some() && connections.greeted(another).is_none());
+        drop(kept);
+        let given_up = connections.greeted(another);
+        assert!(given_up.is_some() && connections.greeted(server.peer_addr().unwrap()).is_none());
+        drop(given_up);
+        assert!(connections.with(|shares| shares.by_address.is_empty() && shares.greeting.is_empty()));
     }
 }

@@ -32,7 +32,7 @@ pub async fn pass<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let Some(under_way) = call.conn_data::<Arc<Connection>>().map(Connection::call_begins) else {
         // Its connection was refused, and this call had arrived with it.
-        let refused = HttpResponse::ServiceUnavailable().body("too many connections\n");
+        let refused = HttpResponse::ServiceUnavailable().force_close().body("too many connections\n");
         return Ok(call.into_response(refused).map_into_right_body());
     };
     let Some(server) = call.app_data::<Data<Server>>().cloned() else {

@@ -15,6 +15,8 @@ use crate::protocol::reply::{ANSWER_BYTES_MAX, REPLY_BYTES_MAX};
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take to send the head of its first call.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take to agree on TLS.
+pub const TLS_WITHIN: Duration = Duration::from_secs(3);
 /// Most bytes of a head, and most headers in it: the web server's own.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 const HEADERS_MAX: usize = 96;
@@ -29,11 +31,12 @@ pub fn rows() -> Vec<[String; 3]> {
     let mb = |bytes: usize| format!("{} MB", bytes >> 20);
     vec![
         row(
-            "open connections",
+            "open connections, also those over which TLS is being agreed on",
             "`listen.connections_max`".into(),
             "HTTP 503 and a line of text; over https it is closed",
         ),
         row("of them from one address", "`listen.connections_per_address`".into(), "the same"),
+        row("time for agreeing on TLS", seconds(TLS_WITHIN), "it is closed"),
         row("time for the head of a connection's first call", seconds(HEAD_WITHIN), "HTTP 408"),
         row("an idle connection", seconds(KEEP_ALIVE), "it is closed"),
         row(

@@ -4,7 +4,7 @@
 //! a call up.
 
 use std::any::Any;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Leaves for Known {
 pub(super) struct Peer {
     pub(super) socket: TcpStream,
     pub(super) is_tls: bool,
-    address: IpAddr,
+    address: SocketAddr,
 }
 
 impl Peer {
@@ -46,11 +46,15 @@ impl Peer {
             None => (connection.downcast_ref::<TlsStream<Connection>>()?.get_ref().0, true),
         };
         let socket = TcpStream::from(socket.as_fd().try_clone_to_owned().ok()?);
-        let address = socket.peer_addr().ok()?.ip().to_canonical();
+        let address = socket.peer_addr().ok()?;
         Some(Self { socket, is_tls, address })
     }
 
-    pub const fn address(&self) -> IpAddr {
+    pub fn address(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
+
+    pub const fn socket_address(&self) -> SocketAddr {
         self.address
     }
 

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Stream
 
 use crate::support::{Recorder, Reply, Say, TestGateway, client_key, expected, read_reply, run};
 
-pub(super) fn certificates(folder: &Path) {
+pub fn certificates(folder: &Path) {
     let arguments = ["cert", "--host", "localhost", "127.0.0.1", "gw.internal.example", "--out", "."];
     let made = run(folder, &arguments, &[]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

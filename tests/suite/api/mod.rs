@@ -11,7 +11,7 @@ mod drain;
 mod encodings;
 mod hang_ups;
 mod held_polls;
-mod https;
+pub mod https;
 mod idempotency;
 mod in_php_codes;
 mod logs;
