@@ -114,7 +114,7 @@ catalogue! {
     pushes_wanted: IntGauge[];
     /// 1 while uploads ask the upstream to push their answers, 0 while it does not take our host or there is none.
     pushes_registered: IntGauge[];
-    /// Share of the answers to be pushed that looks had to find, of the latest, from 0 to 1; 0.3 before the first. Above 0.25
+    /// Share of the answers to be pushed that looks had to find, of the latest, from 0 to 1; 0.26 before the first. Above 0.25
     /// looks come as if nothing were pushed.
     pushes_lost_ratio: Gauge[];
     /// Outcomes of captchas that were to be pushed to a client's receiver, by how that ended.

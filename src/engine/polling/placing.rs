@@ -55,6 +55,11 @@ impl Polling {
                 continue;
             }
             let Some(captcha) = self.open.get(&id) else { continue };
+            if why != Why::Overdue && self.times.is_pushed(captcha.kind()) {
+                // Meanwhile pushes have turned out to come.
+                self.place_first(id, earliest);
+                continue;
+            }
             let (from, wanted) = (earliest.max(now), wanted.max(now));
             // Where calls leave anyway, the moments at which captchas are looked at differ enough to learn from.
             let others_leave = || self.calendar.first_shared(from, from + self.timing.interval).is_some();

@@ -30,8 +30,8 @@ const PUSHED_UNTIL: f32 = 0.99;
 const PUSHES_SEEN: f32 = 20.0;
 /// When more than this share is lost, looks come as if nothing were pushed.
 const PUSHES_LOST_MAX: f32 = 0.25;
-/// The share at the start: nobody knows yet whether pushes find the way here. Four that arrive are enough.
-const PUSHES_LOST_AT_START: f32 = 0.3;
+/// The share at the start: nobody knows yet whether pushes find the way here. One that arrives is enough.
+const PUSHES_LOST_AT_START: f32 = 0.26;
 
 /// One kind's times.
 #[derive(Clone, Debug, Default)]

@@ -1,13 +1,11 @@
 use super::*;
 use crate::engine::captcha::PUSHED_WAITS;
 
-/// Captcha 1 is to be pushed, and pushes have come before.
+/// Captcha 1 is to be pushed, and a push has come before.
 fn open(method: Method) -> Polling {
     let mut polling = polling();
-    for id in (100..104).map(CaptchaId) {
-        polling.open(id, pushed_kind(Method::Image), START, None);
-        polling.pushed(id, Bytes::from_static(b"before"), START);
-    }
+    polling.open(CaptchaId(100), pushed_kind(Method::Image), START, None);
+    polling.pushed(CaptchaId(100), Bytes::from_static(b"before"), START);
     polling.open(CaptchaId(1), pushed_kind(method), START, None);
     polling
 }
@@ -44,17 +42,23 @@ fn a_pushed_captcha_is_not_looked_at_before_its_workers_deadline() {
 }
 
 #[test]
-fn until_four_pushes_have_come_captchas_are_looked_at_as_if_there_were_none() {
+fn until_a_push_has_come_captchas_are_looked_at_as_if_there_were_none() {
     let mut polling = polling();
-    for id in (1..=3).map(CaptchaId) {
-        polling.open(id, pushed_kind(Method::Image), START, None);
-        polling.pushed(id, Bytes::from_static(b"pushed"), at(3));
+    for id in [1, 2] {
+        polling.open(CaptchaId(id), pushed_kind(Method::Image), at(3 * id), None);
     }
-    polling.open(CaptchaId(4), pushed_kind(Method::Image), at(3), None);
-    assert_eq!(calls(&mut polling, at(9)).len(), 1, "they may never come: the URL may be wrong");
-    polling.pushed(CaptchaId(4), Bytes::from_static(b"pushed"), at(9));
-    polling.open(CaptchaId(5), pushed_kind(Method::Image), at(9), None);
-    assert_eq!(calls(&mut polling, at(98)), [], "they come");
+    let call = calls(&mut polling, at(8)).remove(0);
+    assert_eq!(call.ids, [CaptchaId(1)], "it may never come: the URL may be wrong");
+    polling.pushed(CaptchaId(1), Bytes::from_static(b"pushed"), at(9));
+    let pieces = Looked::One(Look::NotReady);
+    settle(&mut polling, &call, pieces, at(9));
+    polling.open(CaptchaId(3), pushed_kind(Method::Image), at(9), None);
+    assert_eq!(
+        calls(&mut polling, at(95)),
+        [],
+        "it comes, and those that wait for their looks wait for pushes"
+    );
+    assert_eq!(calls(&mut polling, at(96))[0].ids, [CaptchaId(2)]);
 }
 
 #[test]
@@ -142,6 +146,20 @@ fn a_push_while_a_look_is_under_way_tells_the_answer_once_and_the_look_nothing_m
     polling.pushed(CaptchaId(2), Bytes::from_static(b"second"), at(31));
     polling.postpone(call, at(40), at(31));
     assert_eq!(polling.open_count(), 1);
+}
+
+#[test]
+fn a_push_that_a_look_outran_is_late_and_not_lost() {
+    let mut polling = open(Method::Image);
+    let before = polling.pushes_lost();
+    let call = calls(&mut polling, at(90)).remove(0);
+    settle(&mut polling, &call, Looked::One(solved("w9h5k")), at(91));
+    assert!(polling.pushes_lost() > before);
+    assert_eq!(told(&push(&mut polling, "w9h5k", at(92))), "late");
+    let after = polling.pushes_lost();
+    assert!(after < before);
+    assert_eq!(told(&push(&mut polling, "w9h5k", at(93))), "late", "the same again counts no more");
+    assert!((polling.pushes_lost() - after).abs() < f32::EPSILON);
 }
 
 #[test]
