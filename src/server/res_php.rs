@@ -167,3 +167,19 @@ fn outcome(found: &Found) -> PollOutcome {
         Found::Solved(_) => PollOutcome::Answer,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_held_poll_keeps_of_a_call_is_little_more_than_a_kilobyte() {
+        let size = size_of_future(answer);
+        println!("{size} bytes");
+        assert!(size <= 1_536, "{size}");
+    }
+}
