@@ -39,7 +39,12 @@ impl World {
     }
 
     fn judge(&mut self, id: CaptchaId, solution: &Solution) {
-        if !self.disk.solved.contains(&id.0) && !self.disk.refused.contains(&id.0) {
+        let is_known = self.disk.solved.contains(&id.0) || self.disk.refused.contains(&id.0);
+        // It waits behind what the disk refused before.
+        let is_late = || self.life.driver.as_ref().is_some_and(|driver| driver.keeper.is_behind());
+        if !is_known && is_late() {
+            self.disk.refused.insert(id.0);
+        } else if !is_known {
             self.broke(Promise::StoredBeforeTold, format!("{id}'s answer is told and not stored"));
         }
         let Some(Paid { expected, .. }) = self.paid.get(&id.0).cloned() else { return };

@@ -28,7 +28,7 @@ pub struct Disk {
     pub solved: BTreeSet<u64>,
     /// Captchas whose outcomes are to be pushed.
     pub due: BTreeSet<u64>,
-    /// Answers that it refused to keep.
+    /// Answers that it refused to keep, and those that were told while they waited behind them.
     pub refused: BTreeSet<u64>,
 }
 
