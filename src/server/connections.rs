@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ pub struct Connection {
     calls_under_way: AtomicUsize,
     /// When the last call ended, or the connection was made.
     quiet_since: AtomicU64,
+    /// A reply has said that it is the last.
+    is_ending: AtomicBool,
     _place: Place,
 }
 
@@ -120,6 +122,7 @@ impl Connections {
             number,
             calls_under_way: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(self.clock.now().as_millis()),
+            is_ending: AtomicBool::new(false),
             _place: place,
         });
         self.with(|shares| shares.open.insert(number, Arc::downgrade(&connection)));
@@ -192,6 +195,16 @@ impl Connection {
     pub fn call_begins(self: &Arc<Self>) -> UnderWay {
         self.calls_under_way.fetch_add(1, Ordering::AcqRel);
         UnderWay(Arc::clone(self))
+    }
+
+    /// The reply that comes now is the last.
+    pub fn ends(&self) {
+        self.is_ending.store(true, Ordering::Release);
+    }
+
+    /// Whether a reply has said that it is the last. The web server reads calls ahead, and carries out all that it has read.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
     }
 
     /// Room for a body that is read.

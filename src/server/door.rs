@@ -30,11 +30,13 @@ pub async fn pass<B: MessageBody + 'static>(
     call: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let Some(under_way) = call.conn_data::<Arc<Connection>>().map(Connection::call_begins) else {
-        // Its connection was refused, and this call had arrived with it.
-        let refused = HttpResponse::ServiceUnavailable().force_close().body("too many connections\n");
+    let connection = call.conn_data::<Arc<Connection>>().filter(|connection| !connection.is_ending());
+    let Some(connection) = connection.map(Arc::clone) else {
+        // Its connection was refused or has had its last reply, and this call had arrived with those before it.
+        let refused = HttpResponse::ServiceUnavailable().force_close().body("the connection is over\n");
         return Ok(call.into_response(refused).map_into_right_body());
     };
+    let under_way = connection.call_begins();
     let Some(server) = call.app_data::<Data<Server>>().cloned() else {
         return next.call(call).await.map(ServiceResponse::map_into_left_body);
     };
@@ -46,6 +48,9 @@ pub async fn pass<B: MessageBody + 'static>(
         return Err(InternalError::from_response("a panic", broken(&target)).into());
     };
     let mut reply = reply?.map_into_left_body();
+    if reply.response().head().connection_type() == ConnectionType::Close {
+        connection.ends();
+    }
     // The client's next call finds whoever listens then.
     if server.driver.is_stopping() {
         reply.response_mut().head_mut().set_connection_type(ConnectionType::Close);

@@ -47,7 +47,7 @@ pub fn rows() -> Vec<[String; 3]> {
         row(
             "calls with a wrong key from one address (IPv6: from its /64) within a minute",
             WRONG_AT_ONCE_MAX.to_string(),
-            "each further one is answered 2 s later; right keys of the same address are not",
+            "each further one is answered 2 s later, and the connection is closed; right keys of the same address are not slowed down",
         ),
         row(
             "of them waiting at once",

@@ -20,7 +20,7 @@ use crate::protocol::errors::ErrorCode;
 /// Wrong keys from one address within a minute, counted from the first, that are answered at once.
 pub const AT_ONCE_MAX: u32 = 60;
 const WINDOW: Duration = Duration::from_mins(1);
-/// How long each further one waits for its answer; httpx-based clients give up a call after 5 s.
+/// How long each further one waits for its answer, the last of its connection; httpx-based clients give up a call after 5 s.
 pub const HELD_FOR: Duration = Duration::from_secs(2);
 /// How many of one address wait at once; one more is answered at once, and its connection closed.
 pub const HELD_MAX: u32 = 16;
@@ -71,7 +71,7 @@ impl WrongKeys {
             self.clock.sleep(HELD_FOR).await;
         }
         let mut reply = respond.code(code, code.help());
-        if answered == StrangerAnswered::Closed {
+        if answered != StrangerAnswered::AtOnce {
             reply.head_mut().set_connection_type(ConnectionType::Close);
         }
         reply

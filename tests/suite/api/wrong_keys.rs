@@ -1,5 +1,7 @@
 //! Wrong keys: never forwarded, slowed down where many come from one address, and no harm to the right ones there.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Barrier;
 
 use crate::support::{Recorder, TestGateway, wait_until};
@@ -63,4 +65,20 @@ fn behind_a_proxy_of_ours_each_caller_has_its_own_count_and_elsewhere_nobody_is_
         distrusting.send(call(&format!("198.51.100.{number}"), number).as_bytes());
     }
     assert!((answered(&distrusting, "held") - 1.0).abs() < 0.1, "all from one");
+}
+
+#[test]
+fn of_many_calls_that_a_stranger_sends_at_once_those_after_the_first_that_waits_are_not_carried_out() {
+    let gateway = TestGateway::start();
+    let call =
+        b"GET /res.php?key=wrong-key-0000000000000000000001&action=get&id=1 HTTP/1.1\r\nHost: g\r\n\r\n";
+    let mut stream = TcpStream::connect(gateway.clients()).expect("it listens");
+    // It may be closed before all was sent.
+    let _ = stream.write_all(&call.repeat(500));
+    let _ = stream.read_to_end(&mut Vec::new());
+    let [at_once, held, closed] = ["at_once", "held", "closed"].map(|how| answered(&gateway, how));
+    assert!(
+        (at_once - 60.0).abs() < 0.1 && (held - 1.0).abs() < 0.1 && closed < 0.1,
+        "{at_once} {held} {closed}"
+    );
 }
