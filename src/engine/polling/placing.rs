@@ -21,6 +21,9 @@ const CALL_PRICE_PARTS: f32 = 8.0;
 /// first look, and for each further one.
 const JOINED_WITHIN: f32 = 2.0 / 3.0;
 const JOINED_AGAIN_WITHIN: f32 = 0.2;
+/// Looks of which nothing tells when they are best fall on moments this part of an interval apart, so that those of a burst
+/// share calls.
+const UNKNOWN_STEPS: u32 = 10;
 /// New captchas get their calls in steps of this part of an interval, so that many come at once.
 const DECIDED_EVERY_PARTS: u32 = 100;
 /// Intervals between two looks at a captcha whose answer is to be pushed and has not come.
@@ -115,6 +118,7 @@ impl Polling {
         }
         let Some(plan) = plan else {
             let within = if wanted.is_some() { JOINED_WITHIN } else { JOINED_AGAIN_WITHIN };
+            let own = next_step(own, self.timing.interval / UNKNOWN_STEPS);
             let until = own + self.timing.interval.mul_f32(within);
             return self.calendar.first_shared(own, until).unwrap_or(own);
         };

@@ -129,7 +129,7 @@ fn a_batch_with_another_number_of_pieces_assigns_nothing() {
     });
     let gateway = TestGateway::builder()
         .upstream(&upstream.url())
-        // Moments to look at are a fifth of this apart, so that a few captchas share each.
+        // Moments to look at are a tenth of this apart, so that a few captchas share each.
         .settings(|config| config.polling.interval = Duration::from_secs(2))
         .start();
     let body = base64(&image(1, 200));
