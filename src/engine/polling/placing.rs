@@ -35,7 +35,9 @@ impl Polling {
         let Some(captcha) = self.open.get(&id) else { return };
         let (kind, uploaded_at) = (captcha.kind(), captcha.uploaded_at());
         let (first, explores) = self.times.first_look(kind);
-        let (wanted, is_pushed) = (earliest.max(uploaded_at + first), self.times.is_pushed(kind));
+        // However long captchas take at present: the look that is kept for it is made.
+        let wanted = earliest.max((uploaded_at + first).min(captcha.last_look_at()));
+        let is_pushed = self.times.is_pushed(kind);
         let at = earliest.max(wanted - self.timing.interval);
         let at = next_step(at, self.timing.interval / DECIDED_EVERY_PARTS);
         let why = match (is_pushed, explores) {

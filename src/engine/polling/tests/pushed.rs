@@ -163,6 +163,19 @@ fn a_push_that_a_look_outran_is_late_and_not_lost() {
 }
 
 #[test]
+fn the_last_look_is_made_however_long_captchas_have_taken() {
+    let mut polling = open(Method::Image);
+    for id in 200..300 {
+        polling.open(CaptchaId(id), pushed_kind(Method::Image), START, None);
+        polling.pushed(CaptchaId(id), Bytes::from_static(b"slow"), at(899));
+    }
+    polling.open(CaptchaId(2), pushed_kind(Method::Image), at(900), None);
+    let last_look = at(900) + LIFETIME - seconds(10);
+    assert!(calls(&mut polling, last_look - seconds(1)).iter().all(|call| !call.ids.contains(&CaptchaId(2))));
+    assert_eq!(calls(&mut polling, last_look)[0].ids, [CaptchaId(2)]);
+}
+
+#[test]
 fn a_push_after_the_captchas_time_is_late() {
     let mut polling = open(Method::Image);
     assert_eq!(told(&push(&mut polling, "w9h5k", START + LIFETIME)), "late");
