@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use super::cost::Cost;
 use crate::clock::{Clock, Timestamp};
-use crate::config::Live;
-use crate::metrics::CaptchaOutcome;
-use crate::protocol::methods::Method;
 use crate::store::solve_times::SolveTimes;
 
 /// How long a slot is.
@@ -108,39 +106,31 @@ fn millis(length: Duration) -> u64 {
 #[derive(Debug)]
 pub struct History {
     clock: Clock,
-    live: Live,
     hour: Mutex<LastHour>,
 }
 
 impl History {
     #[must_use]
-    pub fn new(clock: Clock, live: Live) -> Self {
-        Self { clock, live, hour: Mutex::new(LastHour::starting(clock.now())) }
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, hour: Mutex::new(LastHour::starting(clock.now())) }
     }
 
     pub fn upload_ended(&self, is_accepted: bool) {
         self.with(|slot| if is_accepted { slot.accepted += 1 } else { slot.refused += 1 });
     }
 
-    /// `price` is in USD, where the upstream told it.
-    pub fn captcha_ended(
-        &self,
-        method: Method,
-        outcome: CaptchaOutcome,
-        took: Duration,
-        price: Option<&str>,
-    ) {
-        let cost =
-            price.and_then(|price| price.parse().ok()).filter(|cost: &Decimal| !cost.is_sign_negative());
-        let cost = cost.unwrap_or_else(|| self.live.load().prices.of_one(method));
-        self.with(|slot| match outcome {
-            CaptchaOutcome::Solved => {
-                slot.solved += 1;
-                slot.cost = slot.cost.saturating_add(cost);
-                slot.solve_times.add(took);
-            }
-            CaptchaOutcome::Failed | CaptchaOutcome::Expired => slot.unsolved += 1,
+    /// A captcha was answered.
+    pub fn solved(&self, took: Duration, cost: Cost) {
+        self.with(|slot| {
+            slot.solved += 1;
+            slot.cost = slot.cost.saturating_add(cost.usd);
+            slot.solve_times.add(took);
         });
+    }
+
+    /// A captcha ended without an answer.
+    pub fn unsolved(&self) {
+        self.with(|slot| slot.unsolved += 1);
     }
 
     /// The last hour as it is now.
@@ -163,7 +153,6 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     const START: Timestamp = Timestamp(1_000_007);
 
@@ -216,20 +205,5 @@ mod tests {
         assert_eq!((whole.solved, whole.cost), (3, Decimal::from(3)));
         let median = whole.solve_times.median().unwrap().as_millis();
         assert!((3_800..=4_200).contains(&median), "{median}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_costs_what_the_upstream_told_and_else_what_the_settings_say() {
-        let history = History::new(Clock::starting_at(START), Live::new(Config::default()));
-        let ended = |outcome, price| history.captcha_ended(Method::Image, outcome, ms(5), price);
-        ended(CaptchaOutcome::Solved, Some("0.5"));
-        ended(CaptchaOutcome::Solved, None);
-        ended(CaptchaOutcome::Solved, Some("-1"));
-        ended(CaptchaOutcome::Failed, None);
-        ended(CaptchaOutcome::Expired, Some("9"));
-        let hour = history.read();
-        let slot = hour.slots().next().unwrap();
-        assert_eq!((slot.solved, slot.unsolved), (3, 2));
-        assert_eq!(slot.cost, "0.502".parse().unwrap());
     }
 }

@@ -12,6 +12,7 @@
 //! | `account`, `statistics` | balance, statistics, load |
 //! | `readings` | the balance beside what was answered |
 //! | `history`, `money`, `troubles` | the last hour, for people |
+//! | `cost` | what an answer costs, told or estimated |
 //! | `reports` | what clients say about captchas |
 //! | `pingbacks`, `callbacks` | hosts that clients registered, and what is pushed to them |
 //! | `recovery` | the start, forgetting, and a store that was down |
@@ -27,6 +28,7 @@ pub mod answers;
 mod arriving;
 mod budgets;
 pub mod callbacks;
+pub mod cost;
 pub mod gate;
 pub mod history;
 pub mod holds;
@@ -52,6 +54,7 @@ pub mod witnesses;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rust_decimal::prelude::ToPrimitive;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
@@ -150,7 +153,7 @@ impl Driver {
         let Witnesses { metrics, audit } = witnesses.into();
         let mut recovered = store.load().await?;
         let live = Live::new(config.clone());
-        let history = Arc::new(History::new(clock, live.clone()));
+        let history = Arc::new(History::new(clock));
         let troubles = Arc::new(Troubles::new(clock));
         let allowances = Allowances::recovered(clock, live.clone(), &*store, &recovered.captchas).await?;
         let allowances = Arc::new(allowances);
@@ -183,6 +186,7 @@ impl Driver {
             live.clone(),
         );
         if let Some(balance) = last_balance {
+            metrics.balance(balance.usd.to_f64().unwrap_or_default());
             account.remember(balance);
         }
         let pingbacks = std::mem::take(&mut recovered.pingbacks);

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::callbacks::{self, Callbacks};
+use super::cost::Cost;
 use super::gate::Gate;
 use super::history::History;
 use super::keeper::Keeper;
@@ -255,9 +256,6 @@ impl Poller {
             }
             Effect::Priced(price) => {
                 if let Some(price) = price.clone() {
-                    if let Some(owned) = self.answers.owned(id) {
-                        self.metrics.cost(&owned.owner, owned.method, &price);
-                    }
                     witnesses::priced(&self.audit, id, &price);
                     self.keeper.keep(Change::Priced { id, price }).await;
                 }
@@ -291,9 +289,6 @@ impl Poller {
         let Some(told) = self.answers.solve(id, solution) else { return };
         let could_be_seen = told.uploaded_at + timing(&self.live.load()).earliest_look(told.method);
         self.metrics.answered(&told.owner, told.method, now.since(told.looked_at.unwrap_or(could_be_seen)));
-        if let Some(price) = &price {
-            self.metrics.cost(&told.owner, told.method, price);
-        }
         let outcome = if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved };
         self.ended(id, outcome, price.as_deref(), now);
         // Asked for while the answer was on its way to be kept.
@@ -324,11 +319,17 @@ impl Poller {
         if let Some(owned) = self.answers.owned(id) {
             let took = now.since(owned.uploaded_at);
             self.metrics.captcha_ended(&owned.owner, owned.method, outcome, took);
-            self.history.captcha_ended(owned.method, outcome, took, price);
-            let estimate = || self.live.load().prices.of_one(owned.method);
-            witnesses::ended(&self.audit, (&owned.owner, id, owned.method), outcome, price, estimate);
+            let is_solved = outcome == CaptchaOutcome::Solved;
+            let cost = is_solved.then(|| Cost::of(price, owned.method, &self.live.load().prices));
+            if let Some(cost) = cost {
+                self.metrics.cost(&owned.owner, owned.method, cost.usd, cost.basis);
+                self.history.solved(took, cost);
+            } else {
+                self.history.unsolved();
+            }
+            witnesses::ended(&self.audit, (&owned.owner, id, owned.method), outcome, cost);
             tracing::info!(
-                client = %owned.owner, captcha = %id, method = owned.method.label(), ?outcome,
+                client = %owned.owner, captcha = %id, method = owned.method.label(), outcome = outcome.label(),
                 seconds = took.as_secs_f64(), "captcha ended"
             );
         }

@@ -219,7 +219,9 @@ impl Queue {
 
     /// What every item goes through when it leaves the queue, whether its turn came or not.
     fn left(&self, item: Item<Waiting>) -> Item<Waiting> {
+        let waited = self.sender.clock.now().since(item.value.arrived_at);
         self.sender.metrics.upload_unqueued(&item.client);
+        self.sender.metrics.upload_waited(&item.client, item.value.upload.method, waited);
         item
     }
 
@@ -237,8 +239,6 @@ impl Queue {
                     self.refusal = None;
                     if let Some((_, item)) = self.waiting.pop() {
                         let item = self.left(item);
-                        let waited = self.sender.clock.now().since(item.value.arrived_at);
-                        self.sender.metrics.upload_turn(&item.client, item.value.upload.method, waited);
                         let (sender, inbox) = (Arc::clone(&self.sender), self.inbox.clone());
                         self.sender.tasks.spawn(async move { sender.send(item, ticket, inbox).await });
                     }

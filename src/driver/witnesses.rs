@@ -43,21 +43,18 @@ pub(super) fn uploaded(audit: &Audit, client: &str, upload: &Upload, captcha: Op
     });
 }
 
-/// A captcha's end. `price` is what the upstream told, `estimate` what the settings say.
+/// A captcha's end; with what its answer cost, if there was one.
 pub(super) fn ended(
     audit: &Audit,
     (client, captcha, method): (&str, CaptchaId, Method),
     outcome: CaptchaOutcome,
-    price: Option<&str>,
-    estimate: impl FnOnce() -> rust_decimal::Decimal,
+    cost: Option<super::cost::Cost>,
 ) {
     audit.note(|| {
         let cost = match outcome {
             CaptchaOutcome::Expired => None,
             CaptchaOutcome::Failed => Some(Cost::told(rust_decimal::Decimal::ZERO)),
-            CaptchaOutcome::Solved => {
-                Some(price.and_then(price_of).map_or_else(|| Cost::estimated(estimate()), Cost::told))
-            }
+            CaptchaOutcome::Solved => cost.map(Cost::from),
         };
         let (client, method, outcome) = (client.to_owned(), method.label(), outcome.label());
         Event::Ended { client, captcha, method, outcome, cost }

@@ -48,8 +48,12 @@ impl Known {
 
 impl ClientLabels {
     pub(super) fn of<'a>(&self, client: &'a str) -> &'a str {
-        let is_known = self.read().clients.contains_key(client) || self.write().admit(client);
-        if is_known { client } else { OTHER }
+        if self.has(client) { client } else { OTHER }
+    }
+
+    /// Whether the client has a label of its own, now if not before.
+    pub(super) fn has(&self, client: &str) -> bool {
+        self.read().clients.contains_key(client) || self.write().admit(client)
     }
 
     /// The labels `client` and `method`.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
-use super::labels::{ClientCall, Served};
+use super::labels::{ClientCall, CostBasis, Served};
 use super::{CaptchaOutcome, Metrics, PollOutcome, StrangerAnswered, UploadOutcome, gauge};
 use crate::protocol::methods::Method;
 
@@ -91,8 +93,8 @@ impl Metrics {
         self.catalogue.uploads_waiting_limit.set(gauge(most));
     }
 
-    /// An upload got its turn.
-    pub fn upload_turn(&self, client: &str, method: Method, waited: Duration) {
+    /// An upload left the queue, with its turn or without.
+    pub fn upload_waited(&self, client: &str, method: Method, waited: Duration) {
         let labels = self.clients.with_method(client, method);
         self.catalogue.upload_wait_seconds.with_label_values(&labels).observe(waited.as_secs_f64());
     }
@@ -108,12 +110,11 @@ impl Metrics {
         self.catalogue.answer_delay_seconds.with_label_values(&labels).observe(delay.as_secs_f64());
     }
 
-    /// The upstream told a price. What is no amount of money is not counted.
-    pub fn cost(&self, client: &str, method: Method, price: &str) {
-        if let Some(usd) = price.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0) {
-            let labels = self.clients.with_method(client, method);
-            self.catalogue.cost_usd_total.with_label_values(&labels).inc_by(usd);
-        }
+    /// An answer came that costs so much, in USD.
+    pub fn cost(&self, client: &str, method: Method, usd: Decimal, basis: CostBasis) {
+        let [client, method] = self.clients.with_method(client, method);
+        let counter = self.catalogue.cost_usd_total.with_label_values(&[client, method, basis.label()]);
+        counter.inc_by(usd.to_f64().unwrap_or_default().max(0.0));
     }
 
     pub fn captcha_ended(&self, client: &str, method: Method, outcome: CaptchaOutcome, took: Duration) {
@@ -144,7 +145,8 @@ impl Metrics {
         self.catalogue.upload_refusals_total.with_label_values(&labels).inc_by(0);
     }
 
-    /// What clients may do and spend at present; what is not among `standings` any more is no longer shown.
+    /// What clients may do and spend at present; what is not among `standings` any more is no longer shown, and neither
+    /// are limits of clients without a label of their own: each of them has another.
     pub fn clients(&self, standings: &[Standing<'_>]) {
         let numbers = &self.catalogue;
         numbers.client_captchas_open_limit.reset();
@@ -157,7 +159,10 @@ impl Metrics {
             gauges.1.reset();
         }
         for standing in standings {
-            let client = self.clients.of(standing.client);
+            let client = standing.client;
+            if !self.clients.has(client) {
+                continue;
+            }
             numbers.client_stopped.with_label_values(&[client]).set(standing.is_stopped.into());
             if let Some(limit) = standing.open_limit {
                 numbers.client_captchas_open_limit.with_label_values(&[client]).set(limit.into());

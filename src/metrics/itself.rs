@@ -104,6 +104,11 @@ impl Metrics {
         self.catalogue.audit_up.with_label_values::<&str>(&[]).set(if is_up { 1.0 } else { 0.0 });
     }
 
+    /// Somebody may look at how many were refused for this reason before the first was.
+    pub fn admin_may_refuse(&self, reason: &'static str) {
+        self.catalogue.admin_refusals_total.with_label_values(&[reason]).inc_by(0);
+    }
+
     pub fn store_failed(&self) {
         self.catalogue.store_failures_total.inc();
     }

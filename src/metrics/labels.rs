@@ -55,6 +55,24 @@ impl CaptchaOutcome {
     }
 }
 
+/// Who says what an answer costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CostBasis {
+    /// The upstream told the price with the answer.
+    Told,
+    /// The settings' price for the method.
+    Estimated,
+}
+
+impl CostBasis {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Told => "told",
+            Self::Estimated => "estimated",
+        }
+    }
+}
+
 /// What a client's poll was told about one captcha.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PollOutcome {
@@ -240,7 +258,7 @@ pub enum StrangerAnswered {
 impl StrangerAnswered {
     pub(super) const ALL: [Self; 3] = [Self::AtOnce, Self::Held, Self::Closed];
 
-    pub(super) const fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",
             Self::Held => "held",

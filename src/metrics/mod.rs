@@ -20,6 +20,7 @@ mod upstream;
 use prometheus::{Registry, TextEncoder};
 
 use crate::clock::Timestamp;
+use crate::engine::block_rules::BlockRule;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use client_labels::ClientLabels;
 use rows::Catalogue;
@@ -29,7 +30,7 @@ pub use client_labels::{CLIENTS_MAX, OTHER, PAIRS_MAX};
 pub use clients::{Budget, ClientCounters, Standing};
 pub use itself::OpenConnection;
 pub use labels::{
-    CallOutcome, CaptchaOutcome, ClientCall, PollOutcome, PushOutcome, ReloadOutcome, Served,
+    CallOutcome, CaptchaOutcome, ClientCall, CostBasis, PollOutcome, PushOutcome, ReloadOutcome, Served,
     StrangerAnswered, UploadOutcome,
 };
 pub use numbers::{ClientNumbers, Numbers};
@@ -58,6 +59,9 @@ impl Default for Metrics {
             catalogue.blocks_total.with_label_values(&[code.as_str()]).inc_by(0);
         }
         catalogue.blocks_total.with_label_values(&[OTHER]).inc_by(0);
+        for rule in BlockRule::ALL {
+            catalogue.observed_refusals_total.with_label_values(&[rule.label()]).inc_by(0);
+        }
         for outcome in PushOutcome::ALL {
             catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(0);
         }
@@ -97,6 +101,8 @@ fn gauge(count: usize) -> i64 {
 mod tests {
     use std::time::Duration;
 
+    use rust_decimal::Decimal;
+
     use super::*;
     use crate::protocol::errors::Code;
     use crate::protocol::methods::Method;
@@ -128,8 +134,8 @@ mod tests {
         assert!(!text.contains("capgate_upstream_balance_usd"), "nobody has asked for it yet\n{text}");
         metrics.blocked(&ErrorCode::Block1005.into());
         metrics.blocked(&Code::parse(b"ERROR: 1017").unwrap());
-        for price in ["0.00299", "0.00299", "free", "-1", "inf", "NaN"] {
-            metrics.cost("team-a", Method::Image, price);
+        for basis in [CostBasis::Told, CostBasis::Told, CostBasis::Estimated] {
+            metrics.cost("team-a", Method::Image, Decimal::new(299, 5), basis);
         }
         metrics.balance(12.5);
         metrics.load(Some(25.0), None);
@@ -137,13 +143,38 @@ mod tests {
         for line in [
             r#"capgate_blocks_total{code="ERROR: 1005"} 1"#,
             r#"capgate_blocks_total{code="other"} 1"#,
-            r#"capgate_cost_usd_total{client="team-a",method="image"} 0.00598"#,
+            r#"capgate_cost_usd_total{basis="told",client="team-a",method="image"} 0.00598"#,
+            r#"capgate_cost_usd_total{basis="estimated",client="team-a",method="image"} 0.00299"#,
             "capgate_upstream_balance_usd 12.5",
             "capgate_upstream_load_ratio 0.25",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("capgate_upstream_minimum_bid_usd"), "{text}");
+    }
+
+    #[test]
+    fn clients_without_a_label_of_their_own_have_their_counts_together_and_no_limits() {
+        let metrics = Metrics::default();
+        let names: Vec<String> = (0..=CLIENTS_MAX).map(|number| format!("client-{number}")).collect();
+        let budget = Budget { is_usd: false, period: "day", limit: 9.0, left: 8.0 };
+        let standing = |client| Standing {
+            client,
+            is_stopped: true,
+            open_limit: Some(7),
+            budgets: vec![budget],
+            warning: 0.8,
+        };
+        metrics.clients(&names.iter().map(|name| standing(name.as_str())).collect::<Vec<_>>());
+        metrics.upload_queued(&names[CLIENTS_MAX]);
+        let text = metrics.text().unwrap();
+        assert!(text.contains(r#"capgate_client_uploads_waiting{client="other"} 1"#));
+        assert!(text.contains(r#"capgate_client_captchas_open_limit{client="client-999"} 7"#));
+        let limits = ["captchas_open_limit", "budget_limit_captchas", "budget_left_captchas", "stopped"];
+        for name in limits {
+            assert!(text.contains(&format!("capgate_client_{name}{{client=\"client-0\"")), "{name}");
+            assert!(!text.contains(&format!("capgate_client_{name}{{client=\"other\"")), "{name}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ catalogue! {
     client_uploads_waiting: IntGaugeVec["client"];
     /// How many uploads may wait at once; one more is refused.
     uploads_waiting_limit: IntGauge[];
-    /// Time that an upload waited for its turn, in seconds.
+    /// Time that an upload waited for its turn, or in vain, in seconds.
     upload_wait_seconds: HistogramVec["client", "method"] in LATENCY_SECONDS;
     /// Time that an upload took from its arrival to its reply, in seconds.
     upload_seconds: HistogramVec["outcome"] in LATENCY_SECONDS;
@@ -62,8 +62,9 @@ catalogue! {
     client_budget_warning_ratio: GaugeVec["client"];
     /// 1 while a client may not upload, because it was stopped or its last day is over.
     client_stopped: IntGaugeVec["client"];
-    /// What answers cost, in USD; the upstream tells it only where a client asks with get2.
-    cost_usd_total: CounterVec["client", "method"];
+    /// What answers cost, in USD, counted once when they come: as the upstream `told` it with the answer, which it does where
+    /// a client asks with get2, and else `estimated` with the settings' prices.
+    cost_usd_total: CounterVec["client", "method", "basis"];
     /// Longest that an answer can have lain at the upstream: time since the look before, or since the first was allowed.
     answer_delay_seconds: HistogramVec["client", "method"] in DELAY_SECONDS;
     /// Time from the upload to the answer being known here, in seconds.

@@ -121,6 +121,8 @@ fn as_many_uploads_wait_as_may_and_one_more_is_told_at_once() {
         }
     });
     assert_eq!(gateway.simulator().state().counts.in_php_calls, 1);
+    let waits = gateway.metric("capgate_upload_wait_seconds_count", "");
+    assert!((waits - 4.0).abs() < f64::EPSILON, "also those that waited in vain: {waits}");
 }
 
 #[test]
