@@ -46,6 +46,7 @@ pub(super) fn run(config: Option<PathBuf>, is_sandbox: bool) -> anyhow::Result<(
             tracing::warn!("{warning}");
         }
         let app = App::build_on(inherited, &config).await?;
+        log_start(app.addresses(), &config);
         greet(app.addresses(), &config, sandbox.as_ref(), is_own_token);
         let read = move || {
             let mut config = file.clone().load(is_sandbox)?;
@@ -92,6 +93,16 @@ fn random_token() -> anyhow::Result<String> {
     let mut random = [0; TOKEN_SYMBOLS_MIN / 2];
     SysRng.try_fill_bytes(&mut random).context("the operating system gives no randomness")?;
     Ok(hex(&random))
+}
+
+/// Says where everything is, in the log for programs.
+fn log_start(addresses: Addresses, config: &Config) {
+    let Addresses { clients, tls, admin } = addresses;
+    let tls = tls.map(tracing::field::display);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), %clients, tls, %admin, upstream = %config.upstream.url,
+        store = %config.store.url, "capgate serves"
+    );
 }
 
 /// Says where everything is, on the standard output; in a sandbox also how to try it.

@@ -1,10 +1,11 @@
 //! For operators: metrics, health, readiness.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::Server;
+use super::respond;
 use super::standings;
 use super::status::{self, State, Status};
 
@@ -58,8 +59,12 @@ pub(super) async fn pingbacks(server: Data<Server>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "wanted": wanted, "due": due, "dead": dead }))
 }
 
-/// It does not say where: a path can hold a key that was put into the wrong place.
 pub(super) async fn nothing_here() -> HttpResponse {
-    let text = "nothing is here; the interface is /in.php, /res.php and /load.php\n";
-    HttpResponse::NotFound().content_type("text/plain; charset=UTF-8").body(text)
+    respond::no_page("what there is can be reached from /")
+}
+
+/// A path that there is, called with a method that it has not.
+pub(super) async fn another_method(call: HttpRequest) -> HttpResponse {
+    let text = format!("this is not called with {}\n", call.method());
+    HttpResponse::MethodNotAllowed().content_type("text/plain; charset=UTF-8").body(text)
 }

@@ -31,7 +31,7 @@ const FROM_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Refused {
+pub(super) enum Refused {
     #[error("the Host header names neither an address nor localhost, nor a host in admin.hosts")]
     Host,
     #[error("not from a web page")]
@@ -43,7 +43,9 @@ enum Refused {
 }
 
 impl Refused {
-    const fn label(self) -> &'static str {
+    pub(super) const ALL: [Self; 4] = [Self::Host, Self::Page, Self::NoToken, Self::Token];
+
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Host => "host",
             Self::Page => "page",
@@ -74,7 +76,7 @@ pub async fn guard(
     server.metrics.admin_refused(reason);
     server.driver.audit.refused("", reason, || Event::OperatorRefused { reason, from });
     tracing::warn!(
-        ?from, path = call.match_pattern(), reason = %refused, "an operator's call was refused"
+        from = from.map(tracing::field::display), path = call.match_pattern(), reason = %refused, "an operator's call was refused"
     );
     let mut reply = match refused {
         Refused::Token => HttpResponse::Unauthorized(),

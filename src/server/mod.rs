@@ -64,6 +64,9 @@ impl Server {
     #[must_use]
     pub fn new(clients: Clients, driver: Driver, metrics: Arc<Metrics>) -> Self {
         let wrong_keys = WrongKeys::new(driver.clock, Arc::clone(&metrics));
+        for refused in guard::Refused::ALL {
+            metrics.admin_may_refuse(refused.label());
+        }
         Self { clients, driver, metrics, wrong_keys, told_to_stop: CancellationToken::new() }
     }
 

@@ -7,8 +7,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::{Server, admin};
+use super::{Server, respond};
 
+const INTERFACE: &str = "the interface is /in.php, /res.php and /load.php";
 /// Largest body of a push; an answer has a few kB.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a push may take to arrive.
@@ -18,7 +19,7 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn or_nothing(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
     let pushes = &server.driver.pushes;
     if !pushes.is_path(call.path()) {
-        return admin::nothing_here().await;
+        return respond::no_page(INTERFACE);
     }
     // What is too long or too slow is no push that we could take; its sender is told the same.
     if let Ok(Ok(Ok(body))) = timeout(BODY_WITHIN, body.to_bytes_limited(BODY_BYTES_MAX)).await {
@@ -33,6 +34,6 @@ pub(super) async fn or_nothing(server: Data<Server>, call: HttpRequest, body: Pa
 pub(super) async fn token(server: Data<Server>) -> HttpResponse {
     match &server.driver.live().load().upstream.pingback_token {
         Some(token) => HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(token.clone()),
-        None => admin::nothing_here().await,
+        None => respond::no_page(INTERFACE),
     }
 }

@@ -28,6 +28,13 @@ use crate::protocol::submit::WrongCall;
 const REASON: &str = "X-Capgate-Reason";
 const BUDGET: HeaderName = HeaderName::from_static("x-capgate-budget");
 
+/// A path that there is not; `hint` says which there are. It does not say where: a path can hold a key that was put into
+/// the wrong place.
+pub(super) fn no_page(hint: &str) -> HttpResponse {
+    let text = format!("nothing is here; {hint}\n");
+    HttpResponse::NotFound().content_type("text/plain; charset=UTF-8").body(text)
+}
+
 /// How a client wants to be told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Respond {

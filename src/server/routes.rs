@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Extensions;
 use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 
 use super::connections::Connections;
 use super::{Server, actions, admin, in_php, load_php, push, res_php, status};
@@ -52,21 +53,42 @@ pub fn admin(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let server = Data::from(Arc::clone(server));
     move |app| {
         app.app_data(server)
-            .route("/", web::get().to(status::page))
-            .route("/status.json", web::get().to(status::json))
-            .route("/status/style.css", web::get().to(status::style))
-            .route("/status/script.js", web::get().to(status::script))
-            .route("/status/icon.svg", web::get().to(status::icon))
-            .route("/metrics", web::get().to(admin::metrics))
-            .route("/healthz", web::get().to(admin::health))
-            .route("/readyz", web::get().to(admin::ready))
-            .route("/pingbacks", web::get().to(admin::pingbacks))
-            .route("/clients", web::get().to(actions::clients))
-            .route("/clients/{name}/stop", web::post().to(actions::stop))
-            .route("/clients/{name}/resume", web::post().to(actions::resume))
-            .route("/pingbacks/retry", web::post().to(actions::retry_pingbacks))
-            .route("/clear-latches", web::post().to(actions::clear_latches))
-            .route("/drain", web::post().to(actions::drain))
+            .service(shown("/", status::page))
+            .service(shown("/status.json", status::json))
+            .service(shown("/status/style.css", status::style))
+            .service(shown("/status/script.js", status::script))
+            .service(shown("/status/icon.svg", status::icon))
+            .service(shown("/metrics", admin::metrics))
+            .service(shown("/healthz", admin::health))
+            .service(shown("/readyz", admin::ready))
+            .service(shown("/pingbacks", admin::pingbacks))
+            .service(shown("/clients", actions::clients))
+            .service(action("/clients/{name}/stop", actions::stop))
+            .service(action("/clients/{name}/resume", actions::resume))
+            .service(action("/pingbacks/retry", actions::retry_pingbacks))
+            .service(action("/clear-latches", actions::clear_latches))
+            .service(action("/drain", actions::drain))
             .default_service(web::route().to(admin::nothing_here));
     }
+}
+
+/// A page that changes nothing.
+fn shown<F: Handler<A, Output: Responder + 'static> + Copy, A: FromRequest + 'static>(
+    path: &str,
+    page: F,
+) -> Resource {
+    called_with(path, [web::get().to(page), web::head().to(page)])
+}
+
+/// What an operator does.
+fn action<F: Handler<A, Output: Responder + 'static>, A: FromRequest + 'static>(
+    path: &str,
+    act: F,
+) -> Resource {
+    called_with(path, [web::post().to(act)])
+}
+
+fn called_with(path: &str, routes: impl IntoIterator<Item = Route>) -> Resource {
+    let resource = web::resource(path).default_service(web::route().to(admin::another_method));
+    routes.into_iter().fold(resource, Resource::route)
 }

@@ -65,7 +65,7 @@ impl WrongKeys {
         self.metrics.stranger_called(page, answered);
         // Polls have no lines.
         if page == "in.php" {
-            tracing::info!(%code, ?answered, "upload refused: no client has its key");
+            tracing::info!(%code, answered = answered.label(), "upload refused: no client has its key");
         }
         if place.is_some() {
             self.clock.sleep(HELD_FOR).await;

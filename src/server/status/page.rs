@@ -108,7 +108,7 @@ impl<'s> Page<'s> {
     }
 
     fn balance(&self) -> String {
-        self.s.money.balance_usd.map_or_else(|| "not told yet".to_owned(), words::usd)
+        self.s.money.balance_usd.map_or_else(|| "–".to_owned(), words::usd)
     }
 
     /// How long the money lasts.

@@ -1,12 +1,14 @@
 //! What operators see.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use capgate::metrics::ROWS;
 use serde_json::{Value, json};
 
-use crate::support::{Recorder, Say, TestGateway, client_key, wait_until};
+use crate::support::{ADMIN_TOKEN, Recorder, Say, TestGateway, client_key, wait_until};
 
 /// Metric names, without what a histogram adds to its own.
 fn names(page: &str) -> BTreeSet<String> {
@@ -50,6 +52,7 @@ fn after_a_captcha_every_metric_of_the_catalogue_is_there() {
         "capgate_captchas_ended_total{client=\"client-1\",method=\"text\",outcome=\"solved\"} 1",
         "capgate_reports_total{client=\"client-1\",outcome=\"recorded\",verdict=\"reportbad\"} 1",
         "capgate_pingbacks_total{client=\"client-1\",outcome=\"delivered\"} 1",
+        "capgate_cost_usd_total{basis=\"estimated\",client=\"client-1\",method=\"text\"} 0.001",
         "capgate_captchas_open 0",
         "capgate_client_captchas_open{client=\"client-1\",method=\"text\"} 0",
         "capgate_answer_delay_seconds_count{client=\"client-1\",method=\"text\"} 1",
@@ -138,4 +141,27 @@ fn in_observe_mode_calls_go_and_what_would_have_been_refused_is_counted() {
         gateway.upload(&[("textcaptcha", text)]).id();
     }
     assert!(gateway.metric("capgate_observed_refusals_total", "") >= 2.0);
+}
+
+#[test]
+fn a_page_is_asked_for_its_head_and_another_method_is_said_to_be_wrong() {
+    let gateway = TestGateway::start();
+    let whole = |method: &str, path: &str| {
+        let mut stream = TcpStream::connect(gateway.admin()).unwrap();
+        let token = format!("Authorization: Bearer {ADMIN_TOKEN}\r\n");
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n")
+            .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    for path in ["/", "/status.json", "/metrics", "/healthz", "/readyz", "/clients", "/pingbacks"] {
+        let head = whole("HEAD", path);
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{path}: {head}");
+        let wrong = whole("DELETE", path);
+        assert!(wrong.starts_with("HTTP/1.1 405 "), "{path}: {wrong}");
+    }
+    assert!(whole("GET", "/drain").starts_with("HTTP/1.1 405 "));
+    let nothing = whole("GET", "/nothing");
+    assert!(nothing.starts_with("HTTP/1.1 404 ") && nothing.contains("can be reached from /\n"), "{nothing}");
 }
