@@ -13,6 +13,7 @@ use super::keeper::Keeper;
 use super::troubles::Troubles;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::admission::{Admission, Ticket};
+use crate::engine::block_rules::BlockRule;
 use crate::engine::budget::BudgetState;
 use crate::engine::refusal::{CallKind as Asked, Ended, Refusal};
 use crate::engine::{Limits, Wait};
@@ -72,6 +73,9 @@ impl Gate {
         key: String,
         admission: Admission,
     ) -> Self {
+        for rule in BlockRule::ALL {
+            metrics.may_observe(rule.label());
+        }
         let (key, admission) = (Mutex::new(key), Mutex::new(admission));
         let (changed, logged) = (Notify::new(), Mutex::default());
         let gate = Self { clock, upstream, metrics, keeper, troubles, key, admission, changed, logged };

@@ -20,7 +20,6 @@ mod upstream;
 use prometheus::{Registry, TextEncoder};
 
 use crate::clock::Timestamp;
-use crate::engine::block_rules::BlockRule;
 use crate::protocol::errors::{ErrorCode, Reaction};
 use client_labels::ClientLabels;
 use rows::Catalogue;
@@ -59,9 +58,6 @@ impl Default for Metrics {
             catalogue.blocks_total.with_label_values(&[code.as_str()]).inc_by(0);
         }
         catalogue.blocks_total.with_label_values(&[OTHER]).inc_by(0);
-        for rule in BlockRule::ALL {
-            catalogue.observed_refusals_total.with_label_values(&[rule.label()]).inc_by(0);
-        }
         for outcome in PushOutcome::ALL {
             catalogue.pushes_total.with_label_values(&[outcome.label()]).inc_by(0);
         }

@@ -78,6 +78,11 @@ impl Metrics {
         self.catalogue.refusals_total.with_label_values(&[call.label(), reason]).inc();
     }
 
+    /// Somebody may look at how many were let through for this reason before the first was.
+    pub fn may_observe(&self, reason: &'static str) {
+        self.catalogue.observed_refusals_total.with_label_values(&[reason]).inc_by(0);
+    }
+
     pub fn would_refuse(&self, reason: &'static str) {
         self.catalogue.observed_refusals_total.with_label_values(&[reason]).inc();
     }
