@@ -27,7 +27,7 @@
 //! its next upload. Both are settings.
 //!
 //! **A lost past** starts at level 0. Since the process before kept the same invariant, the two together stay within
-//! the bound. [`GRANT_AFTER`] later a small grant lets the gateway find its feet; each lost past within a period costs
+//! the bound. A minute later a small grant lets the gateway find its feet; each lost past within a period costs
 //! the margin one grant.
 //!
 //! **The reserve.** `check` can be told to leave `keep` units. So that an upload's own last look is certain, `keep`

@@ -37,7 +37,7 @@ impl ExactWindow {
         Self { limit, window, held: 0, log: VecDeque::new() }
     }
 
-    /// A window of which nothing is known: it counts as full. `grant` units of it come free after [`GRANT_AFTER`],
+    /// A window of which nothing is known: it counts as full. `grant` units of it come free after a minute,
     /// even where the window is longer; its row pays for them with a lower limit.
     pub fn unknown(limit: u32, window: Duration, grant: u32, now: Timestamp) -> Self {
         let mut full = Self::fresh(limit, window);
