@@ -285,7 +285,7 @@ fn two_clients_and_two_methods_are_reported_to_the_digit_while_the_gateway_runs_
 fn solve_times_are_those_of_the_log(folder: &Path, logged: &str) {
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for fields in logged.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        if fields["message"] == "captcha ended" && fields["outcome"] == "Solved" {
+        if fields["message"] == "captcha ended" && fields["outcome"] == "solved" {
             let client = fields["client"].as_str().expect("a client").to_owned();
             times.entry(client).or_default().push(fields["seconds"].as_f64().expect("a time"));
         }
