@@ -1,5 +1,6 @@
 //! The store fails just after the upstream accepted an upload. The client cannot be told an id that is not on disk; it is
-//! told that there is no slot, and the same upload gets the id once it is kept.
+//! told that there is no slot, and the same upload gets the id once it is kept. And the store says nothing at all: no poll
+//! waits for that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,10 +20,11 @@ use crate::support::{PausedGateway, paused};
 
 const WAY: Duration = Duration::from_millis(40);
 
-/// A store that takes everything but accepted uploads, for a while.
+/// A store that for a while takes everything but accepted uploads, or never ends a commit.
 #[derive(Debug, Default)]
 struct Flaky {
     refuses_ids: AtomicBool,
+    hangs: AtomicBool,
     inner: MemoryStore,
 }
 
@@ -32,6 +34,9 @@ impl Store for Flaky {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.hangs.load(Ordering::Relaxed) {
+            return std::future::pending().boxed();
+        }
         if self.refuses_ids.load(Ordering::Relaxed) && matches!(change, Change::Accepted { .. }) {
             return std::future::ready(Err(StoreError::Failed("it fails".to_owned()))).boxed();
         }
@@ -99,5 +104,26 @@ fn an_upload_that_waits_for_it_gets_the_id_in_time() {
         store.refuses_ids.store(false, Ordering::Relaxed);
         assert!(again.await.unwrap().is_ok());
         assert_eq!(bought(&gateway), 1);
+    });
+}
+
+#[test]
+fn a_store_that_never_answers_holds_up_no_poll() {
+    paused(async {
+        let (store, gateway) = gateway().await;
+        let solved = upload(&gateway).await.unwrap();
+        gateway.clock.sleep(Duration::from_secs(20)).await;
+        let open = upload(&gateway).await.unwrap();
+        store.hangs.store(true, Ordering::Relaxed);
+        let stuck = {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { upload(&gateway).await })
+        };
+        gateway.clock.sleep(Duration::from_secs(20)).await;
+        assert!(!stuck.is_finished());
+        assert_eq!(bought(&gateway), 2, "what is not noted is not bought");
+        assert!(matches!(gateway.driver.find(&gateway.client(1), solved, false), Found::Solved(_)));
+        assert!(matches!(gateway.driver.find(&gateway.client(1), open, false), Found::NotReady));
+        stuck.abort();
     });
 }

@@ -7,7 +7,7 @@
 //! | `clients` | those clients |
 //! | `full` | the disk takes nothing more, and later does |
 //! | `damaged` | the file or its log is not as it was left, or cannot be opened |
-//! | `late` | the store fails just after an upload was accepted |
+//! | `late` | the store fails just after an upload was accepted, or says nothing |
 
 mod clients;
 mod damaged;
