@@ -22,6 +22,8 @@ class Row:
     # `at_most` or `at_least` this, of the ratio where there is one.
     at_most: float | None = None
     at_least: float | None = None
+    # Of the harness: what is measured together.
+    part: str = ""
 
     @property
     def judged(self) -> float:
@@ -77,6 +79,14 @@ def reached(row: Row) -> str:
         return ""
     value = f"{row.judged:.2f}" if row.ratio is not None else number(row.judged)
     return value if row.is_met else f"**{value}: no**"
+
+
+def read(folder: pathlib.Path) -> list[Row]:
+    """The rows of the last run, if there was one."""
+    path = folder / "results.json"
+    names = {field.name for field in dataclasses.fields(Row)}
+    kept = json.loads(path.read_text())["rows"] if path.exists() else []
+    return [Row(**{name: value for name, value in row.items() if name in names}) for row in kept]
 
 
 def write(rows: list[Row], about: dict[str, object], folder: pathlib.Path) -> str:
