@@ -20,7 +20,7 @@ use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
 use actix_web::App as WebApp;
 use actix_web::HttpResponse;
 use actix_web::dev::{AppConfig, Extensions, ServiceResponse};
-use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use rustls::ServerConfig;
 
@@ -121,10 +121,6 @@ fn web(
     Error = HttpResponse,
     InitError = (),
 > + use<> {
-    let app = WebApp::new()
-        .configure(routes::clients(server))
-        .wrap(NormalizePath::trim())
-        .wrap(from_fn(door::pass))
-        .into_factory();
+    let app = WebApp::new().configure(routes::clients(server)).wrap(from_fn(door::pass)).into_factory();
     map_config(app.map_err(|error: actix_web::Error| error.error_response()), |()| AppConfig::default())
 }

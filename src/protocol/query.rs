@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::form::{Form, NAME_BYTES_MAX, PARAMETERS_MAX};
+use super::form::{Form, NAME_BYTES_MAX};
+
+/// Most parameters that are read where they stand; a poll has four to seven.
+pub const IN_PLACE_MAX: usize = 12;
 
 /// A call's parameters, wherever they are kept.
 pub trait Parameters {
@@ -24,38 +27,40 @@ impl Parameters for Form {
 
 /// The parameters of a call without a body. It says of each what a [`Form`] of the same text says.
 #[derive(Clone, Copy)]
-pub struct Query<'a>(&'a [u8]);
+pub struct Query<'a> {
+    /// Names and values as they were sent; the first `count` are some.
+    pairs: [(&'a [u8], &'a [u8]); IN_PLACE_MAX],
+    count: usize,
+}
 
 /// Shows no value: it may be a key.
 impl fmt::Debug for Query<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Query ({} bytes)", self.0.len())
+        write!(f, "Query ({} parameters)", self.count)
     }
 }
 
 impl<'a> Query<'a> {
-    /// None when a [`Form`] would refuse it for its size.
+    /// None for what a poll never is: more than [`IN_PLACE_MAX`] parameters, or a name that is encoded or long. A [`Form`]
+    /// tells whether that is too much.
     #[must_use]
-    pub fn within_limits(text: &'a str) -> Option<Self> {
-        let (mut count, mut longest) = (0, 0);
-        for (name, _) in pairs(text.as_bytes()) {
-            count += 1;
-            longest = longest.max(name.len());
+    pub fn in_place(text: &'a str) -> Option<Self> {
+        let mut query = Self { pairs: [(&[], &[]); IN_PLACE_MAX], count: 0 };
+        for (name, value) in pairs(text.as_bytes()) {
+            let is_plain = name.len() <= NAME_BYTES_MAX
+                && name.iter().all(|byte| matches!(byte, b'!'..=b'~') && is_plain(*byte));
+            *query.pairs.get_mut(query.count).filter(|_| is_plain)? = (name, value);
+            query.count += 1;
         }
-        // Decoding makes no name longer but one that is no text, where each byte becomes three.
-        (count <= PARAMETERS_MAX && longest <= NAME_BYTES_MAX / 3).then_some(Self(text.as_bytes()))
+        Some(query)
     }
 }
 
 impl Parameters for Query<'_> {
     fn word(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let mut found = None;
-        for (sent, value) in pairs(self.0) {
-            if sent == name.as_bytes() || *url_decoded(sent) == *name.as_bytes() {
-                found = Some(value);
-            }
-        }
-        let word = match url_decoded(found?) {
+        // Of several of the same name the last counts.
+        let (_, value) = self.pairs[..self.count].iter().rfind(|(sent, _)| *sent == name.as_bytes())?;
+        let word = match url_decoded(value) {
             Cow::Borrowed(value) => Cow::Borrowed(value.trim_ascii()),
             Cow::Owned(value) => Cow::Owned(value.trim_ascii().to_vec()),
         };
@@ -75,13 +80,12 @@ pub(super) fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// `+` is a blank and `%41` is `A`; a `%` that two digits do not follow stands for itself.
 pub(super) fn url_decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    let is_plain = |byte: &u8| !matches!(byte, b'+' | b'%');
-    if text.iter().all(is_plain) {
+    if text.iter().copied().all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| !is_plain(byte)) {
+    while let Some(at) = rest.iter().position(|byte| !is_plain(*byte)) {
         decoded.extend_from_slice(&rest[..at]);
         let digit = |place: usize| rest.get(place).and_then(|byte| char::from(*byte).to_digit(16));
         let (byte, took) = match (rest[at], digit(at + 1), digit(at + 2)) {
@@ -94,6 +98,11 @@ pub(super) fn url_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     }
     decoded.extend_from_slice(rest);
     Cow::Owned(decoded)
+}
+
+/// Whether it stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b'+' | b'%')
 }
 
 #[cfg(test)]
@@ -131,7 +140,7 @@ mod tests {
         #[test]
         fn a_query_says_what_a_form_of_the_same_text_says(text in texts()) {
             let form = Form::decode(&text, &Bytes::new()).unwrap();
-            let query = Query::within_limits(&text).unwrap();
+            let Some(query) = Query::in_place(&text) else { return Ok(()) };
             for name in ["id", "key", "json", "ids", "", "1", " "] {
                 prop_assert_eq!(query.word(name), Parameters::word(&form, name), "{} in {}", name, text);
                 prop_assert_eq!(query.is_on(name), form.is_on(name));
@@ -147,10 +156,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_form_would_refuse_for_its_size_is_no_query() {
-        assert!(Query::within_limits(&"a=1&".repeat(PARAMETERS_MAX)).is_some());
-        assert!(Query::within_limits(&"a=1&".repeat(PARAMETERS_MAX + 1)).is_none());
-        assert!(Query::within_limits(&"n".repeat(NAME_BYTES_MAX / 3)).is_some());
-        assert!(Query::within_limits(&"n".repeat(NAME_BYTES_MAX / 3 + 1)).is_none());
+    fn what_is_no_poll_is_not_read_in_place() {
+        assert!(Query::in_place("").is_some());
+        assert!(Query::in_place(&"a=1&".repeat(IN_PLACE_MAX)).is_some());
+        assert!(Query::in_place(&"a=1&".repeat(IN_PLACE_MAX + 1)).is_none());
+        assert!(Query::in_place(&"n".repeat(NAME_BYTES_MAX)).is_some());
+        assert!(Query::in_place(&"n".repeat(NAME_BYTES_MAX + 1)).is_none());
+        for encoded in ["i%64=7", "a+b=1", "\u{e9}=1", "a b=1"] {
+            assert!(Query::in_place(encoded).is_none(), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn of_several_values_the_last_counts() {
+        let query = Query::in_place("id=7&key=k&id=%38+&json").unwrap();
+        assert_eq!((query.word("id").as_deref(), query.word("json")), (Some(&b"8"[..]), None));
     }
 }

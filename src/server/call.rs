@@ -132,13 +132,13 @@ async fn whole(
     Ok(if bytes.is_empty() { only } else { bytes.freeze() })
 }
 
-/// The parameters of a call that comes without a body, within the limits of a form.
+/// The parameters of a call that comes without a body, where they can be read in place.
 pub(super) fn query(call: &HttpRequest) -> Option<Query<'_>> {
     // Later versions need no header to announce a body.
     let announces = |name| call.headers().contains_key(name);
     let has_body = call.version() > Version::HTTP_11
         || [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING].into_iter().any(announces);
-    if has_body { None } else { Query::within_limits(call.query_string()) }
+    if has_body { None } else { Query::in_place(call.query_string()) }
 }
 
 impl Respond {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use actix_web::dev::Extensions;
+use actix_web::middleware::NormalizePath;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 
@@ -14,26 +15,29 @@ use super::{Server, actions, admin, in_php, load_php, push, res_php, status};
 pub fn clients(server: &Arc<Server>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let server = Data::from(Arc::clone(server));
     move |app| {
-        app.app_data(server)
-            .service(
-                web::resource("/in.php")
-                    .route(web::get().to(in_php::answer))
-                    .route(web::post().to(in_php::answer)),
-            )
-            .service(
-                web::resource("/res.php")
-                    .route(web::get().to(res_php::answer))
-                    .route(web::post().to(res_php::answer)),
-            )
-            .service(
-                web::resource("/load.php")
-                    .route(web::get().to(load_php::answer))
-                    .route(web::post().to(load_php::answer)),
-            )
-            .route("/2captcha.txt", web::get().to(push::token))
-            .route("/rucaptcha.txt", web::get().to(push::token))
-            .default_service(web::route().to(push::or_nothing));
+        // Whoever doubles a slash or adds one is understood; all others don't wait until that is looked for.
+        let put_right = web::scope("").wrap(NormalizePath::trim()).configure(calls);
+        let put_right = put_right.default_service(web::route().to(push::or_nothing));
+        app.app_data(server).configure(calls).service(put_right);
     }
+}
+
+fn calls(app: &mut ServiceConfig) {
+    app.service(
+        web::resource("/res.php")
+            .route(web::get().to(res_php::answer))
+            .route(web::post().to(res_php::answer)),
+    )
+    .service(
+        web::resource("/in.php").route(web::get().to(in_php::answer)).route(web::post().to(in_php::answer)),
+    )
+    .service(
+        web::resource("/load.php")
+            .route(web::get().to(load_php::answer))
+            .route(web::post().to(load_php::answer)),
+    )
+    .route("/2captcha.txt", web::get().to(push::token))
+    .route("/rucaptcha.txt", web::get().to(push::token));
 }
 
 /// Remembers who is at the other end of a connection to the client listeners, and counts it.
