@@ -25,7 +25,10 @@ const NEVER_TOLD: u64 = 0;
 enum Price {
     /// Nobody asked.
     Unasked,
+    /// Asked for before there was an answer: what it costs is counted when the price is known.
     Asked,
+    /// Asked for when the answer had been counted already.
+    AskedLate,
     /// Known, or known not to be told.
     Settled,
 }
@@ -66,7 +69,7 @@ impl Kept {
             method: self.method,
             uploaded_at: self.uploaded_at,
             looked_at: self.looked_at,
-            price_is_missing: self.price == Price::Asked,
+            price_is_missing: matches!(self.price, Price::Asked | Price::AskedLate),
         }
     }
 
@@ -219,7 +222,7 @@ impl Answers {
         let Some(mut kept) = self.kept.get_mut(&id) else { return false };
         let is_first = kept.price == Price::Unasked;
         if is_first {
-            kept.price = Price::Asked;
+            kept.price = if kept.solution.is_some() { Price::AskedLate } else { Price::Asked };
         }
         is_first
     }
@@ -269,15 +272,18 @@ impl Answers {
         }
     }
 
-    /// The price is known, or known not to be told.
-    pub fn price(&self, id: CaptchaId, price: Option<String>) {
-        self.change(id, |kept| {
+    /// The price is known, or known not to be told. With the captcha where its cost has waited for that.
+    pub fn price(&self, id: CaptchaId, price: Option<String>) -> Option<Owned> {
+        let mut has_waited = false;
+        let owned = self.change(id, |kept| {
+            has_waited = kept.price == Price::Asked && kept.solution.is_some();
             if let Some(solution) = &kept.solution {
                 kept.solution = Some(Arc::new(Solution { price, ..Solution::clone(solution) }));
             }
             kept.price = Price::Settled;
             true
         });
+        owned.filter(|_| has_waited)
     }
 
     /// What is known of a captcha, whoever owns it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
-use super::answers::Answers;
+use super::answers::{Answers, Owned};
 use super::callbacks::{self, Callbacks};
 use super::cost::Cost;
 use super::gate::Gate;
@@ -259,7 +259,9 @@ impl Poller {
                     witnesses::priced(&self.audit, id, &price);
                     self.keeper.keep(Change::Priced { id, price }).await;
                 }
-                self.answers.price(id, price);
+                if let Some(owned) = self.answers.price(id, price.clone()) {
+                    self.count_cost(&owned, price.as_deref());
+                }
             }
             Effect::Expired => {
                 tracing::warn!(captcha = %id, "no answer came within 15 minutes");
@@ -291,6 +293,9 @@ impl Poller {
         self.metrics.answered(&told.owner, told.method, now.since(told.looked_at.unwrap_or(could_be_seen)));
         let outcome = if is_failed { CaptchaOutcome::Failed } else { CaptchaOutcome::Solved };
         self.ended(id, outcome, price.as_deref(), now);
+        if !is_failed && !told.price_is_missing {
+            self.count_cost(&told, price.as_deref());
+        }
         // Asked for while the answer was on its way to be kept.
         if told.price_is_missing && !is_failed {
             self.want_price(id, told.method, told.uploaded_at, true);
@@ -322,7 +327,6 @@ impl Poller {
             let is_solved = outcome == CaptchaOutcome::Solved;
             let cost = is_solved.then(|| Cost::of(price, owned.method, &self.live.load().prices));
             if let Some(cost) = cost {
-                self.metrics.cost(&owned.owner, owned.method, cost.usd, cost.basis);
                 self.history.solved(took, cost);
             } else {
                 self.history.unsolved();
@@ -333,6 +337,11 @@ impl Poller {
                 seconds = took.as_secs_f64(), "captcha ended"
             );
         }
+    }
+
+    fn count_cost(&self, captcha: &Owned, price: Option<&str>) {
+        let cost = Cost::of(price, captcha.method, &self.live.load().prices);
+        self.metrics.cost(&captcha.owner, captcha.method, cost.usd, cost.basis);
     }
 
     /// Acts on the open captchas, and tells the gate of those that came or went: a look is kept for each.

@@ -72,9 +72,23 @@ async fn a_price_holds_back_only_those_who_ask_for_it() {
     answers.solve(ID, solution("abc", None));
     assert_eq!(told(&answers.find(ID, "team-a", true)), "PriceMissing");
     assert_eq!(told(&answers.find(ID, "team-a", false)), "abc");
-    answers.price(ID, Some("0.1".into()));
+    assert!(answers.price(ID, Some("0.1".into())).is_some(), "its cost has waited");
     let Found::Solved(found) = answers.find(ID, "team-a", true) else { panic!("the price is known") };
     assert_eq!(found.price.as_deref(), Some("0.1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cost_waits_for_a_price_that_was_asked_for_before_the_answer_and_for_no_other() {
+    let (_, answers) = answers();
+    let solved = answers.solve(ID, solution("abc", None)).unwrap();
+    assert!(!solved.price_is_missing && answers.ask_price(ID));
+    assert!(answers.price(ID, Some("0.1".into())).is_none(), "it was counted with the answer");
+    let (_, answers) = self::answers();
+    assert!(
+        answers.ask_price(ID) && answers.price(ID, Some("0.1".into())).is_none(),
+        "there is no answer yet"
+    );
+    assert!(!answers.solve(ID, solution("abc", None)).unwrap().price_is_missing);
 }
 
 #[tokio::test(start_paused = true)]
