@@ -46,7 +46,7 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
                 tracing::error!(%error, "the stored budgets cannot be read");
             }
             tracing::warn!(
-                "the budgets of the block rules were lost: the past counts as spent, uploads wait a minute"
+                "the budgets of the block rules were lost: the past counts as spent, uploads wait two minutes"
             );
             Admission::new(limits, Past::Unknown, now)
         }

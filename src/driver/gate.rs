@@ -119,7 +119,8 @@ impl Gate {
         // While that was being written, an answer to another call may have told us to wait. Under one lock: a call that
         // was admitted with one key must not carry another.
         let sent_at = self.clock.now();
-        let sent = self.with(|admission, _| admission.may_leave(&ticket).then(|| self.upstream.call(call)));
+        let sent =
+            self.with(|admission, now| admission.may_leave(&ticket, now).then(|| self.upstream.call(call)));
         let Some(sent) = sent else {
             self.settle(ticket, Ended::NotSent);
             return Err(UpstreamError::NotSent("the upstream told us to wait".into()));

@@ -36,12 +36,12 @@ impl Admission {
     pub fn new(limits: Limits, past: Past, now: Timestamp) -> Self {
         let mut admission = match past {
             Past::Fresh => Self::with(limits, now, |rule, limits| Budget::fresh(limits.shape(rule), now)),
-            Past::Unknown => Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now)),
-            Past::Saved(SavedAdmission(state)) if state.now > now + limits.late => {
-                // Its clock or ours was wrong, so its windows tell nothing.
-                Self::with(limits, now, |rule, limits| Budget::unknown(limits.shape(rule), now))
-            }
-            Past::Saved(SavedAdmission(state)) => {
+            Past::Unknown => Self::with(limits, now, |rule, limits| {
+                Budget::unknown(limits.shape(rule), now, now + limits.late)
+            }),
+            Past::Saved(SavedAdmission(mut state)) => {
+                // The clock was set back. How long we were gone nobody knows then; not at all is the safe answer.
+                state.shift_back(state.now.since(now));
                 let mut admission = Self { limits, state };
                 admission.restart(now);
                 admission
@@ -143,9 +143,12 @@ impl Admission {
     }
 
     /// Whether an admitted call may still leave: not when an answer to another call has made us wait since, nor when
-    /// calls carry another key by now. It is to be settled as `NotSent` then.
-    pub fn may_leave(&self, ticket: &Ticket) -> bool {
-        ticket.key_number == self.state.waits.key_number()
+    /// calls carry another key by now, nor after [`Limits::call_longest`]. It is to be settled as `NotSent` then.
+    pub fn may_leave(&mut self, ticket: &Ticket, now: Timestamp) -> bool {
+        self.advance(now);
+        // One that was given up meanwhile holds nothing any more.
+        self.state.in_flight.contains_key(&ticket.id)
+            && ticket.key_number == self.state.waits.key_number()
             && !self.state.waits.overtakes(ticket.id, ticket.call)
     }
 

@@ -18,8 +18,9 @@
 //!   call is in flight and counts as refused. A good key that is withdrawn while calls are in flight is beyond this:
 //!   they have been sent.
 //! - **1005**: calls to res.php R exceed `20 * C + 1200`, C the uploads (we count the accepted ones). A ledger that
-//!   promises `R <= 20 * C + 1200` in every window up to a day: cap 1000, trickle 120, grants 80. A batch of n may
-//!   count as one call or as n: two ledgers.
+//!   promises `R <= 20 * C + 1200` in every window, the account's whole life too: cap 1000, no trickle, and 40 for each
+//!   of five pasts that were lost. An upload needs none of it, so an empty ledger stops looks and not the gateway. A batch
+//!   of n may count as one call or as n: two ledgers.
 //! - **`MAX_USER_TURN`**: over 60 calls to in.php in 3 seconds. A window of 60, and [`super::Limits::upload_gap`].
 
 use std::time::Duration;
@@ -168,8 +169,8 @@ block_rules! {
     ZeroBalanceAnswers = "1002",          Block1002,   ZeroBalanceAnswers, window(119, 61_000, 0),     119, 0, "120 zero-balance answers in a minute";
     NoSlotRatio        = "1003",          Block1003,   NoSlotAnswers,      ledger(47, 1, 30, 30, 1),    79, 2, "no-slot answers reach three times the captchas sent, and 120";
     WrongKeys          = "1004",          Block1004,   KeyRefusals,        window(3, 3_601_000, 1),      4, 1, "five calls with a wrong key";
-    ResCalls           = "1005_calls",    Block1005,   ResCalls,           ledger(1_000, 20, 120, 1_440, 40), 1200, 2, "more than 20 calls to res.php a captcha, plus 1200";
-    ResLooks           = "1005_looks",    Block1005,   ResLooks,           ledger(1_000, 20, 120, 1_440, 40), 1200, 2, "the same, if a batch of n looks counts n";
+    ResCalls           = "1005_calls",    Block1005,   ResCalls,           ledger(1_000, 20, 0, 1_440, 40), 1200, 5, "more than 20 calls to res.php a captcha, plus 1200";
+    ResLooks           = "1005_looks",    Block1005,   ResLooks,           ledger(1_000, 20, 0, 1_440, 40), 1200, 5, "the same, if a batch of n looks counts n";
     Uploads            = "max_user_turn", MaxUserTurn, Uploads,            window(60, 4_000, 0),        60, 0, "more than 60 calls to in.php in 3 seconds";
 }
 

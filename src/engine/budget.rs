@@ -1,6 +1,8 @@
 //! Our allowance against one block rule: asked before a call, holding the bad case while it is in flight, settled
 //! after.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::block_rules::{BlockRule, Shape};
@@ -63,11 +65,11 @@ impl Budget {
         }
     }
 
-    /// Nothing is known, so all counts as spent.
-    pub fn unknown(shape: Shape, now: Timestamp) -> Self {
+    /// Nothing is known, so all counts as spent. A call of then is counted by `late` at the latest.
+    pub fn unknown(shape: Shape, now: Timestamp, late: Timestamp) -> Self {
         match shape {
             Shape::Window { limit, window, grant } => {
-                Self::Window(ExactWindow::unknown(limit, window, grant, now))
+                Self::Window(ExactWindow::unknown(limit, window, grant, now, late))
             }
             Shape::Ledger(shape) => Self::Ledger(CappedLedger::unknown(shape, now)),
         }
@@ -80,7 +82,15 @@ impl Budget {
                 budget.reshape(limit, window, now);
             }
             (Self::Ledger(budget), Shape::Ledger(shape)) => budget.reshape(shape, now),
-            (budget, shape) => *budget = Self::unknown(shape, now),
+            (budget, shape) => *budget = Self::unknown(shape, now, now),
+        }
+    }
+
+    /// The clock was set back by so much.
+    pub fn shift_back(&mut self, by: Duration) {
+        match self {
+            Self::Window(budget) => budget.shift_back(by),
+            Self::Ledger(budget) => budget.shift_back(by),
         }
     }
 
@@ -128,8 +138,8 @@ impl Budget {
             },
             Self::Ledger(budget) => {
                 match spent {
-                    Spent::Nothing => budget.settle(held.units, 0),
-                    Spent::Units(units) => budget.settle(held.units, units),
+                    Spent::Nothing => budget.settle(held.units, 0, now),
+                    Spent::Units(units) => budget.settle(held.units, units, now),
                     Spent::Perhaps(units, until) => budget.settle_late(held.units, units, until),
                 }
                 if let Some(mark) = held.mark {

@@ -19,12 +19,15 @@
 //! and an inner window that begins at `s` sees it spent without one upload. Without the limit at `e` it fails in 2:
 //! an upload that the upstream counted just before `s` would be spent inside `[s, t]`.
 //!
-//! **The trickle** adds one unit every `period / trickle`, so that a gateway without uploads is not locked out for
-//! ever. No constant trickle is safe in *every* window: in an endless one it adds up without end. It is safe in each
-//! window up to `period`, where it adds at most `trickle`, when `cap + trickle` stays within the allowance: that is
-//! its margin. In a window of `n` periods the account could be over by `(n - 1) * trickle` units, unless it wasted as
-//! many at the cap, as any account that uploads does; `trickle = 0` closes even that, and an idle gateway waits for
-//! its next upload. Both are settings.
+//! **The trickle** adds one unit every `period / trickle`, for a rule whose calls are the only way to find out that they
+//! may go again. No constant trickle is safe in *every* window: in an endless one it adds up without end. It is safe in
+//! each window up to `period`, where it adds at most `trickle`, when `cap + trickle` stays within the allowance. With
+//! `trickle = 0` the bound holds in every window there is, and an empty ledger waits for the next upload, which needs
+//! nothing of it.
+//!
+//! **A debt** is what left while nobody enforced the rule ([`BudgetMode::Observe`](super::BudgetMode::Observe), or a way of
+//! counting batches that the settings rule out): the level ends at 0, and what went beyond it is remembered for `period`.
+//! Of what comes in meanwhile a half pays it, so that the excess shrinks with each upload and a captcha still gets looks.
 //!
 //! **A lost past** starts at level 0. Since the process before kept the same invariant, the two together stay within
 //! the bound. A minute later a small grant lets the gateway find its feet; each lost past within a period costs
@@ -82,6 +85,9 @@ pub struct CappedLedger {
     marks: VecDeque<Mark>,
     trickled: Timestamp,
     grant: Option<Timestamp>,
+    /// Units that left and were not there, and until when they are remembered.
+    #[serde(default)]
+    debt: Option<(u32, Timestamp)>,
 }
 
 impl CappedLedger {
@@ -96,6 +102,7 @@ impl CappedLedger {
             marks: VecDeque::new(),
             trickled: now,
             grant: None,
+            debt: None,
         }
     }
 
@@ -130,18 +137,29 @@ impl CappedLedger {
             self.add(self.shape.grant, self.shape.cap);
         }
         while let Some((_, units)) = self.late.pop_front_if(|(until, _)| *until <= now) {
-            self.release(units, units);
+            self.release(units, units, now);
         }
+        self.debt.take_if(|(_, until)| *until <= now);
     }
 
     fn add(&mut self, units: u32, ceiling: u32) {
-        self.level = self.level.saturating_add(units).min(ceiling).max(self.level);
+        let pays = self.debt().min(units / 2);
+        self.debt = self.debt.map(|(debt, until)| (debt - pays, until)).filter(|(debt, _)| *debt > 0);
+        self.level = self.level.saturating_add(units - pays).min(ceiling).max(self.level);
     }
 
-    fn release(&mut self, held: u32, left: u32) {
+    fn release(&mut self, held: u32, left: u32, now: Timestamp) {
         self.held = self.held.saturating_sub(held);
+        let beyond = left.saturating_sub(self.level);
+        if beyond > 0 {
+            self.debt = Some((self.debt().saturating_add(beyond), now + self.shape.period));
+        }
         self.level = self.level.saturating_sub(left);
         self.left += u64::from(left);
+    }
+
+    fn debt(&self) -> u32 {
+        self.debt.map_or(0, |(debt, _)| debt)
     }
 
     /// Units between what has been sent since the oldest upload in flight and the cap, less one for each upload in
@@ -190,8 +208,22 @@ impl CappedLedger {
     }
 
     /// A call that held `held` has ended and `spent` of it was counted.
-    pub fn settle(&mut self, held: u32, spent: u32) {
-        self.release(held, spent);
+    pub fn settle(&mut self, held: u32, spent: u32, now: Timestamp) {
+        self.release(held, spent, now);
+    }
+
+    /// Calls that nobody knows of may have cost so much.
+    pub fn charge(&mut self, units: u32) {
+        let charged = units.min(self.available());
+        self.release(0, charged, self.trickled);
+    }
+
+    /// The clock was set back by so much.
+    pub fn shift_back(&mut self, by: Duration) {
+        let moments = self.late.iter_mut().map(|(until, _)| until).chain(&mut self.grant);
+        for moment in moments.chain([&mut self.trickled]).chain(self.debt.as_mut().map(|(_, until)| until)) {
+            *moment = *moment - by;
+        }
     }
 
     /// A call that held `held` got no reply; the upstream may count `spent` of it, at `until` at the latest.

@@ -118,7 +118,7 @@ mod tests {
             *limit += 1;
         }
         if let Shape::Ledger(shape) = limits.shape_mut(BlockRule::ResLooks) {
-            shape.cap += 81;
+            shape.cap += 201;
         }
         assert_eq!(limits.unsafe_rules(), vec![BlockRule::ResLooks, BlockRule::Uploads]);
     }

@@ -44,6 +44,11 @@ impl Gate {
         Self { since: now, until: now + delay, delay, probe: None }
     }
 
+    fn shift_back(&mut self, by: Duration) {
+        self.since = self.since - by;
+        self.until = self.until - by;
+    }
+
     fn refuses(&self, now: Timestamp) -> Option<Timestamp> {
         if now < self.until { Some(self.until) } else { self.probe.map(|_| now + RECHECK) }
     }
@@ -119,6 +124,23 @@ impl Waits {
     pub fn restarted(&mut self) {
         if self.key == Key::Good {
             self.key = Key::Known;
+        }
+    }
+
+    /// The clock was set back by so much: what was waited for lasts as long as before.
+    pub fn shift_back(&mut self, by: Duration) {
+        let gates = [
+            self.block.as_mut().map(|block| &mut block.gate),
+            self.no_slot.as_mut(),
+            self.zero_balance.as_mut(),
+        ];
+        gates.into_iter().flatten().for_each(|gate| gate.shift_back(by));
+        if let Some(silence) = &mut self.silence {
+            silence.since = silence.since - by;
+            silence.until = silence.until - by;
+        }
+        if let Key::Refused { since, .. } = &mut self.key {
+            *since = *since - by;
         }
     }
 
@@ -223,14 +245,16 @@ impl Waits {
             self.judge_balance(ticket, ended, limits, now);
         }
         let gates = [
-            self.block.as_mut().map(|block| &mut block.gate),
-            self.no_slot.as_mut(),
-            self.zero_balance.as_mut(),
+            (self.block.as_mut().map(|block| &mut block.gate), limits.no_slot_first),
+            (self.no_slot.as_mut(), limits.no_slot_first),
+            // One that is lost may have been another answer that there is no money.
+            (self.zero_balance.as_mut(), limits.zero_balance_probe),
         ];
-        for gate in gates.into_iter().flatten().filter(|gate| gate.is_probe(ticket)) {
+        for (gate, again) in gates {
+            let Some(gate) = gate.filter(|gate| gate.is_probe(ticket)) else { continue };
             gate.probe = None;
             if matches!(ended, Ended::Unknown | Ended::NoCode | Ended::Page | Ended::Code(Code::Unknown(_))) {
-                gate.until = now + gate.delay.min(limits.no_slot_first);
+                gate.until = now + gate.delay.min(again);
             }
         }
     }
@@ -328,8 +352,8 @@ impl Waits {
     }
 
     /// What is being waited for, as operators see it; a wait whose probe is due or under way lasts until now.
-    /// `key_free_at`: when rule 1004 lets a call with a key that is not known to be good go.
-    pub fn list(&self, key_free_at: Timestamp, now: Timestamp) -> Vec<Wait> {
+    /// `keys`: since when and until when rule 1004 lets no call with a key go that is not known to be good, if so.
+    pub fn list(&self, keys: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Vec<Wait> {
         let of = |gate: &Gate, why| Wait { why, since: gate.since, until: gate.until.max(now) };
         let mut waits = Vec::new();
         if let Key::Refused { code, since } = &self.key {
@@ -338,11 +362,11 @@ impl Waits {
         waits.extend(self.block.iter().map(|block| of(&block.gate, Why::Blocked(block.code.clone()))));
         waits.extend(self.zero_balance.iter().map(|gate| of(gate, Why::ZeroBalance)));
         waits.extend(self.no_slot.iter().map(|gate| of(gate, Why::NoSlot)));
-        waits.extend(self.silence.iter().map(|silence| Wait {
-            why: Why::KeyUnconfirmed,
-            since: silence.since,
-            until: silence.until.max(key_free_at).max(now),
-        }));
+        let silence = self.silence.as_ref().map(|silence| (silence.since, silence.until.max(now)));
+        let keys = keys.filter(|_| matches!(self.key, Key::New));
+        let unconfirmed =
+            silence.into_iter().chain(keys).reduce(|one, two| (one.0.min(two.0), one.1.max(two.1)));
+        waits.extend(unconfirmed.map(|(since, until)| Wait { why: Why::KeyUnconfirmed, since, until }));
         waits
     }
 }

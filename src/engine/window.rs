@@ -37,14 +37,21 @@ impl ExactWindow {
         Self { limit, window, held: 0, log: VecDeque::new() }
     }
 
-    /// A window of which nothing is known: it counts as full. `grant` units of it come free after a minute,
-    /// even where the window is longer; its row pays for them with a lower limit.
-    pub fn unknown(limit: u32, window: Duration, grant: u32, now: Timestamp) -> Self {
+    /// A window of which nothing is known: it counts as full of calls that the upstream may count until `late`. `grant`
+    /// units of it come free after a minute, even where the window is longer; its row pays for them with a lower limit.
+    pub fn unknown(limit: u32, window: Duration, grant: u32, now: Timestamp, late: Timestamp) -> Self {
         let mut full = Self::fresh(limit, window);
         let grant = grant.min(limit);
-        insert_sorted(&mut full.log, now.min(now + GRANT_AFTER - window), grant);
-        insert_sorted(&mut full.log, now, limit - grant);
+        insert_sorted(&mut full.log, late.min(now + GRANT_AFTER - window), grant);
+        insert_sorted(&mut full.log, late, limit - grant);
         full
+    }
+
+    /// The clock was set back by so much.
+    pub fn shift_back(&mut self, by: Duration) {
+        for (ended, _) in &mut self.log {
+            *ended = *ended - by;
+        }
     }
 
     /// Takes new numbers over. A longer window would need events that have been forgotten: it counts as full.

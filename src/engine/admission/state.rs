@@ -1,6 +1,7 @@
 //! What admission remembers, and what it gives out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,8 @@ pub enum Past {
     Fresh,
     /// A past there was, but it is lost: all of it counts as spent.
     Unknown,
-    /// The last state before a stop; one from the future counts as lost. Its calls in flight ended as `Unknown`; the
-    /// open captchas are told anew, with [`super::Admission::captcha_opened`].
+    /// The last state before a stop; since one from the future no time has passed. Its calls in flight ended as
+    /// `Unknown`; the open captchas are told anew, with [`super::Admission::captcha_opened`].
     Saved(SavedAdmission),
     /// The state as another replica has just left it: its calls are still in flight, its captchas still open.
     Shared(SavedAdmission),
@@ -68,4 +69,18 @@ pub(super) struct State {
     pub open_captchas: u32,
     /// Open captchas that have had their last look.
     pub last_looks: u32,
+}
+
+impl State {
+    /// The clock was set back by so much.
+    pub fn shift_back(&mut self, by: Duration) {
+        if by.is_zero() {
+            return;
+        }
+        self.now = self.now - by;
+        self.waits.shift_back(by);
+        self.budgets.iter_mut().for_each(|budget| budget.shift_back(by));
+        let moments = self.in_flight.values_mut().map(|call| &mut call.sent).chain(&mut self.last_upload);
+        moments.for_each(|moment| *moment = *moment - by);
+    }
 }

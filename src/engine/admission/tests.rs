@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::block_rules::Shape;
+use super::super::waits::Wait;
 use super::*;
 
 mod model;
@@ -88,15 +89,15 @@ fn an_admitted_call_stays_when_a_wait_began_before_it_left_and_a_probe_leaves() 
         let first = admission.admit(CallKind::Upload, at(0)).unwrap();
         let second = admission.admit(CallKind::Upload, at(SECOND)).unwrap();
         let look = admission.admit(LOOK, at(SECOND)).unwrap();
-        assert!(admission.may_leave(&second) && admission.may_leave(&look));
+        assert!(admission.may_leave(&second, at(SECOND)) && admission.may_leave(&look, at(SECOND)));
         admission.settle(first, answer.clone(), at(SECOND));
-        assert!(!admission.may_leave(&second));
-        assert_eq!(admission.may_leave(&look), !stops_looks, "{answer:?}");
+        assert!(!admission.may_leave(&second, at(SECOND)));
+        assert_eq!(admission.may_leave(&look, at(SECOND)), !stops_looks, "{answer:?}");
     }
     let mut admission = fresh();
     upload(&mut admission, code(ErrorCode::NoSlotAvailable), at(0));
     let probe = admission.admit(CallKind::Upload, at(5 * SECOND)).unwrap();
-    assert!(admission.may_leave(&probe));
+    assert!(admission.may_leave(&probe, at(5 * SECOND)));
 }
 
 #[test]
@@ -105,13 +106,13 @@ fn a_call_admitted_with_one_key_does_not_leave_with_another_and_the_first_with_t
     upload(&mut admission, Ended::Accepted, at(0));
     let [one, two] = [1, 2].map(|n| admission.admit(CallKind::Upload, at(n * SECOND)).unwrap());
     admission.key_changed(at(2 * SECOND));
-    assert!(!admission.may_leave(&one) && !admission.may_leave(&two));
+    assert!(!admission.may_leave(&one, at(2 * SECOND)) && !admission.may_leave(&two, at(2 * SECOND)));
     for ticket in [one, two] {
         assert_eq!(refused(&mut admission, LOOK, at(2 * SECOND)).0, Why::KeyUnconfirmed);
         admission.settle(ticket, Ended::NotSent, at(2 * SECOND));
     }
     let first = admission.admit(LOOK, at(2 * SECOND)).unwrap();
-    assert!(admission.may_leave(&first));
+    assert!(admission.may_leave(&first, at(2 * SECOND)));
     assert_eq!(refused(&mut admission, LOOK, at(2 * SECOND)).0, Why::KeyUnconfirmed);
 }
 
@@ -220,6 +221,19 @@ fn an_impatient_operator_cannot_complete_1004() {
         admission.clear_latches(at(second * SECOND));
     }
     assert_eq!(sent, 3);
+}
+
+#[test]
+fn a_key_that_may_not_be_tried_is_a_wait_that_is_shown() {
+    let mut admission = Admission::new(Limits::default(), Past::Fresh, at(0));
+    assert_eq!(admission.waits(at(0)), vec![]);
+    for minute in 0..3 {
+        upload(&mut admission, code(ErrorCode::WrongUserKey), at(minute * MINUTE));
+        admission.clear_latches(at(minute * MINUTE));
+    }
+    let waits = admission.waits(at(2 * MINUTE));
+    let [Wait { why: Why::KeyUnconfirmed, until, .. }] = waits[..] else { panic!("{waits:?}") };
+    assert_eq!(refused(&mut admission, LOOK, at(2 * MINUTE)), (Why::Rule(BlockRule::WrongKeys), until));
 }
 
 #[test]
@@ -335,11 +349,11 @@ fn observing_lets_calls_go_and_tells_what_would_have_been_refused() {
 }
 
 #[test]
-fn an_unknown_past_costs_a_minute_and_a_fresh_one_nothing() {
+fn an_unknown_past_costs_two_minutes_and_a_fresh_one_nothing() {
     let mut lost = Admission::new(Limits::default(), Past::Unknown, at(0));
     let (why, until) = refused(&mut lost, CallKind::Upload, at(0));
     assert!(matches!(why, Why::Rule(_)));
-    assert!(until <= at(62 * SECOND), "{until}");
+    assert!(until <= at(122 * SECOND), "{until}");
     upload(&mut lost, Ended::Accepted, until);
     assert!(lost.admit(CallKind::Upload, until + Duration::from_secs(1)).is_ok());
     assert!(lost.budgets(at(0)).iter().all(|budget| budget.used <= budget.limit));
@@ -348,14 +362,61 @@ fn an_unknown_past_costs_a_minute_and_a_fresh_one_nothing() {
 }
 
 #[test]
-fn an_idle_gateway_with_nothing_left_looks_again_within_the_hour() {
-    let mut lost = Admission::new(Limits::default(), Past::Unknown, at(0));
-    let good = lost.admit(LOOK, at(30 * MINUTE)).unwrap();
-    lost.settle(good, Ended::Done, at(30 * MINUTE));
-    while let Ok(ticket) = lost.admit(LOOK, at(30 * MINUTE)) {
-        lost.settle(ticket, Ended::Done, at(30 * MINUTE));
+fn a_gateway_with_nothing_left_uploads_and_looks_as_often_as_that_has_earned() {
+    let mut admission = Admission::new(Limits::default(), Past::Unknown, at(0));
+    let mut now = 30 * MINUTE;
+    let looks = |admission: &mut Admission, now| {
+        let mut looks = 0;
+        while let Ok(ticket) = admission.admit(LOOK, at(now)) {
+            admission.settle(ticket, Ended::Done, at(now));
+            looks += 1;
+        }
+        looks
+    };
+    assert_eq!(looks(&mut admission, now), 40, "its grant");
+    for _ in 0..3 {
+        now += 24 * 60 * MINUTE;
+        assert_eq!(looks(&mut admission, now), 0);
+        upload(&mut admission, Ended::Accepted, at(now));
+        admission.captcha_opened();
+        assert_eq!(looks(&mut admission, now), 19);
+        let last = admission.admit(CallKind::Look { ids: 1, last: true }, at(now)).unwrap();
+        admission.settle(last, Ended::Done, at(now));
+        admission.captcha_closed();
     }
-    assert!(lost.admit(LOOK, at(60 * MINUTE)).is_ok());
+}
+
+#[test]
+fn what_was_sent_beyond_1005_while_it_was_only_observed_is_not_forgotten() {
+    let observe = Limits { mode: BudgetMode::Observe, ..Limits::default() };
+    let mut admission = fresh();
+    admission.set_limits(observe, at(0));
+    for _ in 0..1_100 {
+        let ticket = admission.admit(LOOK, at(0)).unwrap();
+        admission.settle(ticket, Ended::Done, at(0));
+    }
+    admission.set_limits(Limits::default(), at(0));
+    upload(&mut admission, Ended::Accepted, at(SECOND));
+    admission.captcha_opened();
+    let left = |admission: &Admission| admission.budgets(at(SECOND))[BlockRule::ResCalls as usize].left;
+    assert_eq!(left(&admission), 10, "the other half pays");
+}
+
+#[test]
+fn a_call_that_was_given_up_before_it_left_stays() {
+    let mut admission = fresh();
+    let ticket = admission.admit(CallKind::Upload, at(0)).unwrap();
+    assert!(admission.may_leave(&ticket, at(5 * MINUTE)));
+    assert!(!admission.may_leave(&ticket, at(5 * MINUTE + 1)));
+    admission.settle(ticket, Ended::NotSent, at(6 * MINUTE));
+}
+
+#[test]
+fn a_probe_for_money_that_is_lost_waits_its_minute() {
+    let mut admission = fresh();
+    upload(&mut admission, code(ErrorCode::ZeroBalance), at(0));
+    upload(&mut admission, Ended::NoCode, at(MINUTE));
+    assert_eq!(refused(&mut admission, CallKind::Upload, at(MINUTE)), (Why::ZeroBalance, at(2 * MINUTE)));
 }
 
 #[test]
@@ -404,12 +465,21 @@ fn replicas_that_hand_the_value_on_share_one_truth() {
 }
 
 #[test]
-fn a_state_from_the_future_counts_as_lost() {
-    let saved = fresh().save();
-    let past = Timestamp(at(0).0 - 61 * SECOND);
-    let mut restored = Admission::new(Limits::default(), Past::Saved(saved), past);
-    assert!(matches!(refused(&mut restored, CallKind::Upload, past).0, Why::Rule(_)));
-    assert!(restored.admit(CallKind::Upload, past + Duration::from_secs(62)).is_ok());
+fn since_a_state_from_the_future_no_time_has_passed() {
+    let mut admission = fresh();
+    upload(&mut admission, code(ErrorCode::Block1003), at(0));
+    for back in [SECOND, MINUTE, 24 * 60 * MINUTE] {
+        let past = Timestamp(at(0).0 - back);
+        let mut restored = Admission::new(Limits::default(), Past::Saved(admission.save()), past);
+        let (why, until) = refused(&mut restored, LOOK, past);
+        assert_eq!(why, Why::Blocked(ErrorCode::Block1003.into()));
+        assert_eq!(until, past + Duration::from_secs(32), "as long as before");
+        let left = |admission: &Admission, now| {
+            admission.budgets(now).iter().map(|budget| budget.left).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&restored, past), left(&admission, at(0)));
+        assert!(restored.admit(LOOK, until).is_ok());
+    }
 }
 
 #[test]

@@ -67,10 +67,10 @@ impl Admission {
 
     /// What the upstream's answers make us wait for, the weightiest first; empty when all is well.
     pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
-        let keys = &self.clone_budgets(now)[BlockRule::WrongKeys as usize];
         let one = Need { units: 1, ..Need::default() };
-        let key_free_at = keys.check(one, now).err().unwrap_or(now);
-        self.state.waits.list(key_free_at, now)
+        let refused = self.clone_budgets(now)[BlockRule::WrongKeys as usize].check(one, now).err();
+        let window = self.limits.shape(BlockRule::WrongKeys).span();
+        self.state.waits.list(refused.map(|until| (until - window, until)), now)
     }
 
     /// Open captchas, for each of which a look is kept until it has had its last.

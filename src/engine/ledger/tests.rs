@@ -15,7 +15,7 @@ const fn shape(cap: u32, earns: u32, trickle: u32) -> LedgerShape {
 
 fn spend(ledger: &mut CappedLedger, units: u32) {
     ledger.hold(units);
-    ledger.settle(units, units);
+    ledger.settle(units, units, at(0));
 }
 
 #[test]
@@ -72,6 +72,36 @@ fn an_upload_in_flight_keeps_a_unit_for_its_own_last_look_even_in_an_empty_ledge
     let mark = ledger.upload_sent();
     ledger.upload_ended(mark, true);
     assert!(ledger.available() >= 1);
+}
+
+#[test]
+fn what_nobody_enforced_is_paid_with_half_of_what_comes_in_and_forgotten_after_a_period() {
+    let mut ledger = CappedLedger::fresh(shape(100, 20, 0), at(0));
+    spend(&mut ledger, 125);
+    let stored = serde_json::to_string(&ledger).unwrap();
+    let mut ledger: CappedLedger = serde_json::from_str(&stored).unwrap();
+    for expected in [10, 20, 35, 55] {
+        let mark = ledger.upload_sent();
+        ledger.upload_ended(mark, true);
+        assert_eq!(ledger.available(), expected);
+    }
+    spend(&mut ledger, 75);
+    for (now, expected) in [(DAY_MS - 1, 10), (DAY_MS, 30)] {
+        ledger.advance(at(now));
+        let mark = ledger.upload_sent();
+        ledger.upload_ended(mark, true);
+        assert_eq!(ledger.available(), expected, "{now}");
+    }
+}
+
+#[test]
+fn what_is_charged_is_no_more_than_there_is() {
+    let mut ledger = CappedLedger::fresh(shape(100, 20, 0), at(0));
+    ledger.hold(30);
+    ledger.charge(50);
+    assert_eq!(ledger.available(), 20);
+    ledger.charge(50);
+    assert_eq!((ledger.available(), ledger.debt), (0, None));
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -192,12 +222,12 @@ impl Play {
         match self.dice.roll(10) {
             0 => self.lost(place, units, now),
             1 => {
-                self.ledger.settle(units, 0);
+                self.ledger.settle(units, 0, now);
                 self.spans[place].units = 0;
                 (self.spans[place].ended, self.spans[place].ended_ms) = (step, self.now);
             }
             _ => {
-                self.ledger.settle(units, units);
+                self.ledger.settle(units, units, now);
                 (self.spans[place].ended, self.spans[place].ended_ms) = (step, self.now);
             }
         }
@@ -219,13 +249,13 @@ impl Play {
         let accepted = self.dice.chance([95, 3, 60, 30][usize::try_from(mood).unwrap()]);
         if accepted {
             self.spans[place].earns = true;
-            self.ledger.settle(units, 0);
+            self.ledger.settle(units, 0, now);
         } else if self.dice.chance(10) {
             self.lost(place, units, now);
             self.ledger.upload_ended(mark, false);
             return;
         } else {
-            self.ledger.settle(units, units);
+            self.ledger.settle(units, units, now);
         }
         (self.spans[place].ended, self.spans[place].ended_ms) = (step, self.now);
         let mark = if self.fault == Fault::EarnsForEarlierWindows {

@@ -43,13 +43,18 @@ fn a_call_in_flight_counts_however_long_it_takes() {
 #[test]
 fn an_unknown_past_counts_as_full_but_for_a_grant_after_a_minute() {
     let hour = Duration::from_hours(1);
-    let mut window = ExactWindow::unknown(3, hour, 1, at(0));
+    let late = at(60_000);
+    let mut window = ExactWindow::unknown(3, hour, 1, at(0), late);
     assert_eq!(window.check(1, at(0)), Err(at(60_001)));
     window.advance(at(60_001));
     assert_eq!(window.check(1, at(60_001)), Ok(()));
-    assert_eq!(window.check(2, at(60_001)), Err(at(3_600_001)));
-    let short = ExactWindow::unknown(60, 3 * SECOND, 0, at(0));
-    assert_eq!(short.check(1, at(0)), Err(at(3_001)));
+    assert_eq!(
+        window.check(2, at(60_001)),
+        Err(at(3_660_001)),
+        "a call of then may be counted until a minute later"
+    );
+    let short = ExactWindow::unknown(60, 3 * SECOND, 0, at(0), late);
+    assert_eq!(short.check(1, at(0)), Err(at(63_001)));
 }
 
 #[test]

@@ -23,6 +23,8 @@ struct Play {
     dice: Dice,
     admission: Admission,
     now: u64,
+    /// How far the gateway's clock was set back, at restarts.
+    set_back: u64,
     calls: Vec<Sent>,
     in_flight: Vec<(Ticket, usize)>,
     /// Lost calls, and until when the upstream could see them.
@@ -41,6 +43,7 @@ impl Play {
             dice: Dice::new(seed),
             admission: Admission::new(limits, Past::Fresh, Timestamp(now)),
             now,
+            set_back: 0,
             calls: Vec::new(),
             in_flight: Vec::new(),
             late: Vec::new(),
@@ -74,7 +77,7 @@ impl Play {
                 n if n < calls_of_90 => self.call(step, mood),
                 0..88 => self.answer(step, mood),
                 88..92 => self.close(),
-                92..98 => self.admission.clear_latches(Timestamp(self.now)),
+                92..98 => self.admission.clear_latches(self.clock()),
                 98 if self.dice.chance(10) => self.restart(step == steps / 3),
                 99 => self.change_key(),
                 _ => (),
@@ -82,6 +85,11 @@ impl Play {
             self.check_reserve(step);
         }
         self
+    }
+
+    /// The gateway's; the upstream's goes on.
+    const fn clock(&self) -> Timestamp {
+        Timestamp(self.now - self.set_back)
     }
 
     /// Their senders have died: the engine gives them up by itself.
@@ -110,12 +118,12 @@ impl Play {
             (_, 7) => CallKind::Balance,
             _ => CallKind::Look { ids: count, last },
         };
-        let ticket = match self.admission.admit(call, Timestamp(self.now)) {
+        let ticket = match self.admission.admit(call, self.clock()) {
             Ok(ticket) => ticket,
             Err(refusal) => {
-                let wait = refusal.until.since(Timestamp(self.now));
+                let wait = refusal.until.since(self.clock());
                 if wait < Duration::from_hours(2) && self.dice.chance(5) {
-                    self.now = refusal.until.0;
+                    self.now = refusal.until.0 + self.set_back;
                 }
                 return;
             }
@@ -171,7 +179,7 @@ impl Play {
         }
         let accepted = ended == Ended::Accepted;
         sent.ended = Some(ended.clone());
-        self.admission.settle(ticket, ended, Timestamp(self.now));
+        self.admission.settle(ticket, ended, self.clock());
         if accepted {
             self.admission.captcha_opened();
             self.captchas.push(false);
@@ -192,6 +200,9 @@ impl Play {
     fn restart(&mut self, past_is_lost: bool) {
         let stored = serde_json::to_string(&self.admission.save()).unwrap();
         let saved = serde_json::from_str(&stored).unwrap();
+        if self.dice.chance(30) {
+            self.set_back += self.dice.roll(2 * DAY_MS);
+        }
         let past = if past_is_lost {
             self.captchas.clear();
             Past::Unknown
@@ -202,7 +213,7 @@ impl Play {
         if past_is_lost {
             self.blocked_until = 0;
         }
-        self.admission = Admission::new(self.admission.limits.clone(), past, Timestamp(self.now));
+        self.admission = Admission::new(self.admission.limits.clone(), past, self.clock());
         for (_, place) in self.in_flight.drain(..) {
             self.calls[place].ended = Some(Ended::Unknown);
             self.late.push((self.now + 60_000, place));
@@ -216,7 +227,7 @@ impl Play {
 
     fn change_key(&mut self) {
         self.key_is_wrong = self.dice.chance(20);
-        self.admission.key_changed(Timestamp(self.now));
+        self.admission.key_changed(self.clock());
     }
 
     /// Each open captcha can have its last look, as far as rule 1005 goes.
@@ -225,7 +236,7 @@ impl Play {
             return;
         }
         let mut present = self.admission.clone();
-        let now = present.advance(Timestamp(self.now));
+        let now = present.advance(self.clock());
         let last = CallKind::Look { ids: 1, last: true };
         for rule in [BlockRule::ResCalls, BlockRule::ResLooks] {
             let budget = &present.state.budgets[rule as usize];
@@ -290,8 +301,8 @@ impl Play {
             .or_else(|| {
                 ledger(BlockRule::NoSlotRatio, 30 * 60_000, |bad, good| bad >= 120 && bad >= 3 * good)
             })
-            .or_else(|| ledger(BlockRule::ResCalls, DAY_MS, |calls, good| calls > 20 * good + 1_200))
-            .or_else(|| ledger(BlockRule::ResLooks, DAY_MS, |looks, good| looks > 20 * good + 1_200))
+            .or_else(|| ledger(BlockRule::ResCalls, u64::MAX, |calls, good| calls > 20 * good + 1_200))
+            .or_else(|| ledger(BlockRule::ResLooks, u64::MAX, |looks, good| looks > 20 * good + 1_200))
     }
 }
 
