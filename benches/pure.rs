@@ -128,7 +128,7 @@ fn calendar(criterion: &mut Criterion) {
                     let (mut now, mut looked) = (BEGIN, 0);
                     while looked < count {
                         now = polling.next_at().max(now);
-                        let (calls, _) = polling.plan(64, false, now);
+                        let (calls, _) = polling.plan((64, 64), false, now);
                         for call in calls {
                             looked += call.ids.len() as u64;
                             let looks = vec![Look::NotReady; call.ids.len()];

@@ -1,9 +1,15 @@
 //! The budgets of the block rules across a restart: written before each call that they allow, read at the start.
+//!
+//! While the store is down, looks leave that no state knows of. Each state has paid for some ahead ([`super::float`]).
+//! Beside those, last looks are made; they are among those that the state keeps a look for, and a start counts them as
+//! made, except for captchas whose last look was not due yet.
 
 use serde::{Deserialize, Serialize};
 
+use super::float::FLOAT_MAX;
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::engine::captcha::{LAST_LOOK_BEFORE_END, LIFETIME};
 use crate::engine::{Admission, Limits, Past, SavedAdmission};
 use crate::protocol::ids::UpstreamKey;
 use crate::store::Recovered;
@@ -14,6 +20,18 @@ struct Saved {
     /// Of the account's key: what was learned of one key says nothing of another.
     key: String,
     admission: SavedAdmission,
+    /// Nothing was sent after it was written.
+    #[serde(default)]
+    is_last: bool,
+}
+
+/// What a state pays for ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// [`FLOAT_MAX`] looks, as far as no open captcha needs them.
+    Float,
+    /// Nothing: it is the last.
+    Nothing,
 }
 
 /// The numbers that the settings give admission.
@@ -32,7 +50,11 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
     let saved = recovered.budgets.as_deref().map(serde_json::from_str::<Saved>);
     let is_first_start = recovered.captchas.is_empty() && recovered.unknown.is_empty();
     match saved {
-        Some(Ok(saved)) => {
+        Some(Ok(mut saved)) => {
+            if !saved.is_last {
+                let kept_for = saved.admission.reserve();
+                saved.admission.charge_looks(kept_for.saturating_sub(not_looked_last(recovered, now)));
+            }
             let mut admission = Admission::new(limits, Past::Saved(saved.admission), now);
             if saved.key != fingerprint(config) {
                 tracing::info!("the account's key is another than before the restart");
@@ -53,10 +75,23 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
     }
 }
 
-/// The budgets as the store keeps them.
-pub(super) fn save(key: &str, admission: &Admission) -> String {
-    let saved = Saved { key: key.to_owned(), admission: admission.save() };
-    serde_json::to_string(&saved).expect("the budgets are numbers and names, which JSON can hold")
+/// Open captchas whose last look was certainly not made.
+fn not_looked_last(recovered: &Recovered, now: Timestamp) -> u32 {
+    let due_at = |uploaded_at| uploaded_at + LIFETIME - LAST_LOOK_BEFORE_END;
+    let captchas = recovered.captchas.iter();
+    let open = captchas.filter(|captcha| captcha.solution.is_none() && now < due_at(captcha.uploaded_at));
+    u32::try_from(open.count()).unwrap_or(u32::MAX)
+}
+
+/// The budgets as the store keeps them, and how many looks they have paid for ahead.
+pub(super) fn save(key: &str, admission: &Admission, ahead: Ahead) -> (String, u32) {
+    let (admission, paid) = match ahead {
+        Ahead::Float => admission.save_ahead(FLOAT_MAX),
+        Ahead::Nothing => (admission.save(), 0),
+    };
+    let saved = Saved { key: key.to_owned(), admission, is_last: ahead == Ahead::Nothing };
+    let text = serde_json::to_string(&saved).expect("the budgets are numbers and names, which JSON can hold");
+    (text, paid)
 }
 
 pub(super) fn fingerprint(config: &Config) -> String {

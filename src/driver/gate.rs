@@ -2,13 +2,15 @@
 
 mod logged;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::budgets;
+use super::budgets::{self, Ahead};
+use super::float::Float;
 use super::keeper::Keeper;
 use super::troubles::Troubles;
 use crate::clock::{Clock, Timestamp};
@@ -34,6 +36,11 @@ pub struct Gate {
     /// What tells the account's key from another, kept with the budgets.
     key: Mutex<String>,
     admission: Mutex<Admission>,
+    /// One state is kept at a time, and all who wait share the next: which one it was, and what came of it.
+    kept: tokio::sync::Mutex<(u64, Result<(), StoreError>)>,
+    /// How often a state was asked for.
+    keeps: AtomicU64,
+    float: Float,
     /// Something was settled: what was refused may go now.
     changed: Notify,
     logged: Mutex<Option<(&'static str, Timestamp)>>,
@@ -76,9 +83,20 @@ impl Gate {
         for rule in BlockRule::ALL {
             metrics.may_observe(rule.label());
         }
-        let (key, admission) = (Mutex::new(key), Mutex::new(admission));
-        let (changed, logged) = (Notify::new(), Mutex::default());
-        let gate = Self { clock, upstream, metrics, keeper, troubles, key, admission, changed, logged };
+        let gate = Self {
+            clock,
+            upstream,
+            metrics,
+            keeper,
+            troubles,
+            key: Mutex::new(key),
+            admission: Mutex::new(admission),
+            kept: tokio::sync::Mutex::new((0, Ok(()))),
+            keeps: AtomicU64::new(0),
+            float: Float::default(),
+            changed: Notify::new(),
+            logged: Mutex::default(),
+        };
         tell_states(&[], &gate.waits(), clock.now());
         gate
     }
@@ -109,12 +127,32 @@ impl Gate {
         call: Call,
         read: impl FnOnce(&Bytes) -> (T, CallEnd),
     ) -> Result<T, UpstreamError> {
+        self.send_if(ticket, call, || true, read).await
+    }
+
+    /// The same, if the call is still wanted when it can leave: until then it waits for the disk.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] when there was no reply to read; the ticket is settled all the same.
+    pub async fn send_if<T>(
+        &self,
+        ticket: Ticket,
+        call: Call,
+        is_wanted: impl FnOnce() -> bool,
+        read: impl FnOnce(&Bytes) -> (T, CallEnd),
+    ) -> Result<T, UpstreamError> {
         let kind = call.kind();
+        let not_sent = |ticket, why: &str| {
+            self.settle(ticket, Ended::NotSent);
+            Err(UpstreamError::NotSent(why.into()))
+        };
         // On disk before the call goes out: after a crash, a call that nobody remembers could be one too many. A store
         // that is down stops all calls but looks, which fetch what was paid for.
-        if self.keep().await.is_err() && !matches!(call, Call::Look(_)) {
-            self.settle(ticket, Ended::NotSent);
-            return Err(UpstreamError::NotSent("the store is down".into()));
+        if self.keep().await.is_err() && !self.may_leave_unkept(ticket.call()) {
+            return not_sent(ticket, "the store is down");
+        }
+        if !is_wanted() {
+            return not_sent(ticket, "nobody waits for it any more");
         }
         // While that was being written, an answer to another call may have told us to wait. Under one lock: a call that
         // was admitted with one key must not carry another.
@@ -122,8 +160,7 @@ impl Gate {
         let sent =
             self.with(|admission, now| admission.may_leave(&ticket, now).then(|| self.upstream.call(call)));
         let Some(sent) = sent else {
-            self.settle(ticket, Ended::NotSent);
-            return Err(UpstreamError::NotSent("the upstream told us to wait".into()));
+            return not_sent(ticket, "the upstream told us to wait");
         };
         let reply = sent.await;
         let took = self.clock.now().since(sent_at);
@@ -203,13 +240,43 @@ impl Gate {
         }
     }
 
-    /// Makes the budgets durable as they are.
+    /// Whether a call may leave although the budgets were not kept.
+    fn may_leave_unkept(&self, call: Asked) -> bool {
+        match call {
+            Asked::Look { last: true, .. } => true,
+            Asked::Look { ids, last: false } => self.float.take(ids.max(1)),
+            _ => false,
+        }
+    }
+
+    /// Makes the budgets durable as they are now, or a little later.
     ///
     /// # Errors
     /// When the store does not take them.
     pub async fn keep(&self) -> Result<(), StoreError> {
-        let budgets = self.with(|admission, _| budgets::save(&self.key(), admission));
-        self.keeper.commit(Change::Budgets(budgets)).await
+        let wanted = self.keeps.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut kept = self.kept.lock().await;
+        if kept.0 < wanted {
+            *kept = (self.keeps.load(Ordering::Acquire), self.keep_state(Ahead::Float).await);
+        }
+        kept.1.clone()
+    }
+
+    /// Makes the budgets durable as they are in the end: no call leaves after this one.
+    ///
+    /// # Errors
+    /// When the store does not take them.
+    pub async fn keep_last(&self) -> Result<(), StoreError> {
+        let _kept = self.kept.lock().await;
+        self.keep_state(Ahead::Nothing).await
+    }
+
+    async fn keep_state(&self, ahead: Ahead) -> Result<(), StoreError> {
+        let keeping = self.float.keeping();
+        let (budgets, paid) = self.with(|admission, _| budgets::save(&self.key(), admission, ahead));
+        self.keeper.commit(Change::Budgets(budgets)).await?;
+        self.float.kept(&keeping, paid);
+        Ok(())
     }
 
     /// Takes reloaded settings over. When the key is another, calls that were admitted with the one before stay behind,

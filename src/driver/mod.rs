@@ -29,6 +29,7 @@ mod arriving;
 mod budgets;
 pub mod callbacks;
 pub mod cost;
+mod float;
 pub mod gate;
 pub mod history;
 pub mod holds;
@@ -291,7 +292,7 @@ impl Driver {
         self.keeper.keep_late().await;
         // All calls have ended, so the next start finds the budgets as they are; and the store keeps changes in their
         // order, so that all before this one are kept too. Logged where it failed.
-        let _ = self.gate.keep().await;
+        let _ = self.gate.keep_last().await;
     }
 
     /// Resolves when a part of the driver that should never end has ended: nothing can be relied on then.

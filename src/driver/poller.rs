@@ -34,6 +34,8 @@ use crate::upstream::{Call, UpstreamError};
 
 /// Most looks under way at once; further ones wait until one has come back.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
+/// The same for looks that are captchas' last, which must not wait behind others.
+const LAST_LOOKS_IN_FLIGHT_MAX: usize = 2 * LOOKS_IN_FLIGHT_MAX;
 /// How often it is looked whether the store has caught up.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(1);
 
@@ -146,21 +148,25 @@ impl Poller {
     pub async fn run(self: Arc<Self>) {
         loop {
             let changed = self.changed.notified();
-            let free = LOOKS_IN_FLIGHT_MAX.saturating_sub(self.in_flight.load(Ordering::Acquire));
+            let in_flight = self.in_flight.load(Ordering::Acquire);
+            let free =
+                [LOOKS_IN_FLIGHT_MAX, LAST_LOOKS_IN_FLIGHT_MAX].map(|most| most.saturating_sub(in_flight));
             let interval = self.interval();
             let spares_looks = self.gate.look_gap(interval) > interval;
-            let (calls, over) = self.counted(|polling| polling.plan(free, spares_looks, self.clock.now()));
+            let (calls, over) =
+                self.counted(|polling| polling.plan(free.into(), spares_looks, self.clock.now()));
             for (id, effect) in over {
                 self.apply(id, effect).await;
             }
             for call in calls {
                 self.start(call);
             }
-            let next = if self.in_flight.load(Ordering::Acquire) < LOOKS_IN_FLIGHT_MAX {
-                self.with(|polling| polling.next_at())
-            } else {
-                Timestamp::NEVER
-            };
+            let in_flight = self.in_flight.load(Ordering::Acquire);
+            let next = self.with(|polling| match in_flight {
+                _ if in_flight < LOOKS_IN_FLIGHT_MAX => polling.next_at(),
+                _ if in_flight < LAST_LOOKS_IN_FLIGHT_MAX => polling.next_last_at(),
+                _ => Timestamp::NEVER,
+            });
             tokio::select! {
                 biased;
                 () = changed => {}

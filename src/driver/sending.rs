@@ -20,7 +20,7 @@ use super::gate::{CallEnd, Gate};
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::pushes::Pushes;
-use super::submitter::Waiting;
+use super::submitter::{Waiting, is_gone};
 use super::tasks::Tasks;
 use super::witnesses;
 use crate::audit::Audit;
@@ -116,7 +116,11 @@ impl Sender {
     }
 
     async fn send_once(&self, item: &mut Item<Waiting>, ticket: Ticket) -> Sent {
-        let Waiting { upload, repeat, wanted, reserved, .. } = &mut item.value;
+        let Waiting { upload, repeat, wanted, reserved, hung_up, answer, .. } = &mut item.value;
+        // The disk may have taken its time: whoever has gone meanwhile, or can wait no longer, buys nothing.
+        let (clock, deadline) = (self.clock, item.deadline);
+        let too_late = move || clock.now() >= deadline;
+        let is_abandoned = || is_gone(answer, hung_up);
         let (upload, client) = (&*upload, &item.client);
         let intent = IntentId(rand::random());
         let noted =
@@ -129,7 +133,8 @@ impl Sender {
         let pushed_to = self.pushes.url();
         let is_pushed = pushed_to.is_some();
         let sent = pushed_to.map_or_else(|| Arc::clone(upload), |url| Arc::new(upload.pushed_to(url)));
-        let reply = self.gate.send(ticket, Call::Submit(sent), read).await;
+        let is_wanted = || !too_late() && !is_abandoned();
+        let reply = self.gate.send_if(ticket, Call::Submit(sent), is_wanted, read).await;
         let at = self.clock.now();
         let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
         match reply {
@@ -167,9 +172,13 @@ impl Sender {
             Err(UpstreamError::NotSent(_)) => {
                 reserved.not_taken();
                 not_accepted(NotAccepted::Refused).await;
-                if at + RETRY_AFTER >= item.deadline {
-                    let is_down = self.keeper.is_down();
-                    return Sent::Refused(if is_down { Refusal::StoreDown } else { Refusal::Unreachable });
+                if at + RETRY_AFTER >= deadline || is_abandoned() {
+                    return Sent::Refused(match self.keeper.is_down() {
+                        _ if is_abandoned() => Refusal::HungUp,
+                        true => Refusal::StoreDown,
+                        false if too_late() => Refusal::NotInTime,
+                        false => Refusal::Unreachable,
+                    });
                 }
                 self.clock.sleep(RETRY_AFTER).await;
                 Sent::Again

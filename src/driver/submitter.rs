@@ -14,7 +14,7 @@ use super::sending::Sender;
 use crate::clients::Client;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthMode, Config, Live, Uploads};
-use crate::engine::fair_queue::{FairQueue, Item, QueueLimits};
+use crate::engine::fair_queue::{FairQueue, Item, ItemKey, QueueLimits};
 use crate::engine::refusal::{self, CallKind as Asked, Why};
 use crate::protocol::repeat::Repeat;
 use crate::protocol::submit::Upload;
@@ -40,7 +40,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Whether nobody is there any more to read what becomes of it.
     fn is_abandoned(&self) -> bool {
-        self.answer.is_closed() || self.hung_up.is_so()
+        is_gone(&self.answer, &self.hung_up)
     }
 
     pub fn refuse(self, refusal: Refusal) {
@@ -48,6 +48,11 @@ impl Waiting {
         // The client may be gone by now; then nobody needs to be told.
         let _ = self.answer.send(Err(refusal));
     }
+}
+
+/// Whether nobody reads the answer.
+pub(super) fn is_gone(answer: &oneshot::Sender<Result<Parcel, Refusal>>, hung_up: &HungUp) -> bool {
+    answer.is_closed() || hung_up.is_so()
 }
 
 /// Gives uploads their turn.
@@ -211,9 +216,23 @@ impl Queue {
             return item.value.refuse(Refusal::ClientRemoved);
         }
         let client = Arc::clone(&item.client);
-        match self.waiting.push(item) {
+        let mut pushed = self.waiting.push(item);
+        if let Err(full) = pushed {
+            // Those whose clients have gone make room.
+            for key in self.waiting.keys_where(Waiting::is_abandoned) {
+                self.remove_abandoned(key);
+            }
+            pushed = self.waiting.push(full.item);
+        }
+        match pushed {
             Ok(_) => self.sender.metrics.upload_queued(&client),
             Err(full) => full.item.value.refuse(Refusal::QueueFull(full.limit)),
+        }
+    }
+
+    fn remove_abandoned(&mut self, key: ItemKey) {
+        if let Some(item) = self.waiting.remove(key) {
+            self.left(item).value.refuse(Refusal::HungUp);
         }
     }
 
@@ -229,9 +248,7 @@ impl Queue {
     fn give_turns(&mut self) -> Timestamp {
         while let Some((key, item)) = self.waiting.peek() {
             if item.value.is_abandoned() {
-                if let Some(item) = self.waiting.remove(key) {
-                    self.left(item).value.refuse(Refusal::HungUp);
-                }
+                self.remove_abandoned(key);
                 continue;
             }
             match self.sender.gate.admit(Asked::Upload) {

@@ -17,6 +17,7 @@ mod view;
 
 use super::block_rules::{BlockRule, Counted};
 use super::budget::{Budget, Held, Need, Spent};
+use super::ledger::CappedLedger;
 use super::limits::{BudgetMode, Limits};
 use super::refusal::{CallKind, Ended, Refusal, Why};
 use super::waits::Waits;
@@ -183,9 +184,8 @@ impl Admission {
         }
     }
 
-    /// Captchas whose last look has still to be paid.
-    fn reserve(&self) -> u32 {
-        self.state.open_captchas.saturating_sub(self.state.last_looks)
+    const fn reserve(&self) -> u32 {
+        self.state.reserve()
     }
 
     /// The call has ended. For an accepted upload, [`Self::captcha_opened`] follows in the same breath.
@@ -240,12 +240,8 @@ impl Admission {
         if let Ended::Code(Code::Known(ErrorCode::Block1005)) = ended {
             // Somebody else spends the allowance as well: only last looks are left of ours.
             let reserve = self.reserve();
-            for (rule, budget) in BlockRule::ALL.into_iter().zip(&mut self.state.budgets) {
-                if let Budget::Ledger(ledger) = budget
-                    && rule.keeps_reserve()
-                {
-                    ledger.drain_to(reserve);
-                }
+            for ledger in self.state.look_ledgers() {
+                ledger.drain_to(reserve);
             }
         }
     }
@@ -279,6 +275,28 @@ impl Admission {
     #[must_use]
     pub fn save(&self) -> SavedAdmission {
         SavedAdmission(self.state.clone())
+    }
+
+    /// The state with up to `most` looks counted as made that were not, as far as they are not kept for captchas; and how
+    /// many these are.
+    #[must_use]
+    pub fn save_ahead(&self, most: u32) -> (SavedAdmission, u32) {
+        let free = self.ledgers().map(|ledger| ledger.available().saturating_sub(self.reserve())).min();
+        let paid = free.unwrap_or(0).min(most);
+        let mut saved = self.save();
+        saved.charge_looks(paid);
+        (saved, paid)
+    }
+
+    /// The ledgers of rule 1005 that count.
+    fn ledgers(&self) -> impl Iterator<Item = &CappedLedger> {
+        let rules = BlockRule::ALL.into_iter().zip(&self.state.budgets);
+        rules.filter(|(rule, _)| rule.keeps_reserve() && self.limits.enforces(*rule)).filter_map(
+            |(_, budget)| match budget {
+                Budget::Ledger(ledger) => Some(ledger),
+                Budget::Window(_) => None,
+            },
+        )
     }
 }
 

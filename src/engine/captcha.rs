@@ -166,7 +166,22 @@ impl Captcha {
     /// Whether a look now is the one that is kept for it.
     #[must_use]
     pub fn is_last_look(&self, now: Timestamp) -> bool {
-        self.last_look == LastLook::Kept && now >= self.last_look_at()
+        self.is_before_last_look() && now >= self.last_look_at()
+    }
+
+    /// Whether the look that is kept for it is still to come.
+    #[must_use]
+    pub fn is_before_last_look(&self) -> bool {
+        self.last_look == LastLook::Kept
+    }
+
+    /// How its last look is made: alone.
+    #[must_use]
+    pub const fn last_form(&self) -> LookForm {
+        match self.form() {
+            LookForm::Batch => LookForm::Plain,
+            form => form,
+        }
     }
 
     /// When the look is made that is kept for it.

@@ -202,6 +202,11 @@ impl<T, C: Ord + Clone> FairQueue<T, C> {
         self.take(key)
     }
 
+    /// The items of which `is_so` holds; this one call is O(n).
+    pub fn keys_where(&self, is_so: impl Fn(&T) -> bool) -> Vec<ItemKey> {
+        self.items.iter().filter(|(_, item)| is_so(&item.value)).map(|(key, _)| *key).collect()
+    }
+
     /// Takes an item of a client that may wait no longer; to be repeated until there is none.
     pub fn remove_of(&mut self, client: &C) -> Option<(ItemKey, Item<T, C>)> {
         let (_, key) = self.lanes.get(client)?.order.first()?;

@@ -71,6 +71,8 @@ pub struct Polling {
     /// Where each stands in line.
     places: HashMap<CaptchaId, InLine>,
     calendar: Calendar,
+    /// Captchas whose last look is to come, in the order of their uploads.
+    last_looks: VecDeque<CaptchaId>,
     times: Times,
     /// Captchas whose answers looks found before a push, the latest [`OUTRUN_MAX`].
     outrun: VecDeque<CaptchaId>,
@@ -91,6 +93,7 @@ impl Polling {
             open: HashMap::new(),
             places: HashMap::new(),
             calendar: Calendar::default(),
+            last_looks: VecDeque::new(),
             times: Times::new(timing),
             outrun: VecDeque::new(),
             last_success: None,
@@ -109,6 +112,7 @@ impl Polling {
     /// for a captcha that was recovered.
     pub fn open(&mut self, id: CaptchaId, kind: Kind, uploaded_at: Timestamp, looked_at: Option<Timestamp>) {
         self.open.insert(id, Captcha::new(kind, uploaded_at));
+        self.last_looks.push_back(id);
         let first = uploaded_at + self.timing.earliest_look(kind.method);
         let earliest = looked_at.map_or(first, |looked_at| first.max(looked_at + self.timing.interval));
         self.place_first(id, earliest);
@@ -170,21 +174,38 @@ impl Polling {
         self.calendar.next_at()
     }
 
+    /// When the next last look comes due.
+    #[must_use]
+    pub fn next_last_at(&self) -> Timestamp {
+        let mut next = Timestamp::NEVER;
+        for id in &self.last_looks {
+            let captcha = self.open.get(id).filter(|captcha| captcha.is_before_last_look());
+            let due = self.places.get(id).and_then(|place| place.due);
+            let (Some(captcha), Some(due)) = (captcha, due) else { continue };
+            if captcha.last_look_at() >= next {
+                break;
+            }
+            next = next.min(captcha.last_look_at().max(due));
+        }
+        next
+    }
+
     /// When captchas are looked at next that were placed since the last call of this.
     pub fn take_placed(&mut self) -> Vec<(CaptchaId, Timestamp)> {
         std::mem::take(&mut self.placed)
     }
 
-    /// The calls that are due: at most `calls_max`, and a last batch that is not full. Each captcha in one is in flight
-    /// until [`Self::settle`] or [`Self::postpone`] gets the call back. Beside them, the captchas whose time is over.
-    /// `spares_looks`: no fences, for they are looks that bring no answer.
+    /// The calls that are due: at most `calls_max`, and a last batch that is not full. Last looks come first, up to
+    /// `last_max`. Each captcha in one is in flight until [`Self::settle`] or [`Self::postpone`] gets the call back. Beside
+    /// them, the captchas whose time is over. `spares_looks`: no fences, for they are looks that bring no answer.
     pub fn plan(
         &mut self,
-        calls_max: usize,
+        (calls_max, last_max): (usize, usize),
         spares_looks: bool,
         now: Timestamp,
     ) -> (Vec<LookCall>, Vec<(CaptchaId, Effect)>) {
-        let (mut calls, mut over) = (Vec::new(), Vec::new());
+        let mut over = Vec::new();
+        let mut calls = self.plan_last(last_max, now);
         self.decide(now);
         let free = |fences: &Fences| if spares_looks { 0 } else { fences.free(now) };
         let mut fences = free(&self.fences);
@@ -210,7 +231,8 @@ impl Polling {
             }
             let is_last = captcha.is_last_look(now);
             let form = match captcha.form() {
-                LookForm::Batch if is_last || (captcha.is_doubted() && fences == 0) => LookForm::Plain,
+                _ if is_last => captcha.last_form(),
+                LookForm::Batch if captcha.is_doubted() && fences == 0 => LookForm::Plain,
                 form => form,
             };
             if form != LookForm::Batch {
@@ -230,6 +252,30 @@ impl Polling {
             call.at = now;
         }
         (calls, over)
+    }
+
+    /// Calls for the last looks that are due.
+    fn plan_last(&mut self, calls_max: usize, now: Timestamp) -> Vec<LookCall> {
+        let (mut calls, mut place) = (Vec::new(), 0);
+        while calls.len() < calls_max
+            && let Some(id) = self.last_looks.get(place).copied()
+        {
+            let captcha = self.open.get(&id).filter(|captcha| captcha.is_before_last_look());
+            let Some(captcha) = captcha.filter(|captcha| now < captcha.ends_at()) else {
+                self.last_looks.remove(place);
+                continue;
+            };
+            if captcha.last_look_at() > now {
+                break;
+            }
+            place += 1;
+            let form = captcha.last_form();
+            let due = self.places.get_mut(&id).and_then(|place| place.due.take_if(|due| *due <= now));
+            if due.is_some() {
+                calls.push(LookCall { is_last: true, ..LookCall::alone(id, form) });
+            }
+        }
+        calls
     }
 
     /// The captcha that has been due for the longest.

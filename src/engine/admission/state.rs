@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::engine::block_rules::BlockRule;
 use crate::engine::budget::{Budget, Held};
+use crate::engine::ledger::CappedLedger;
 use crate::engine::refusal::{CallKind, Refusal};
 use crate::engine::waits::Waits;
 
@@ -71,7 +72,36 @@ pub(super) struct State {
     pub last_looks: u32,
 }
 
+impl SavedAdmission {
+    /// Captchas that a look is kept for.
+    #[must_use]
+    pub const fn reserve(&self) -> u32 {
+        self.0.reserve()
+    }
+
+    /// So many looks may have been made that the state does not know of.
+    pub fn charge_looks(&mut self, looks: u32) {
+        for ledger in self.0.look_ledgers() {
+            ledger.charge(looks);
+        }
+    }
+}
+
 impl State {
+    /// Captchas whose last look has still to be paid.
+    pub const fn reserve(&self) -> u32 {
+        self.open_captchas.saturating_sub(self.last_looks)
+    }
+
+    /// The ledgers of rule 1005.
+    pub fn look_ledgers(&mut self) -> impl Iterator<Item = &mut CappedLedger> {
+        let rules = BlockRule::ALL.into_iter().zip(&mut self.budgets);
+        rules.filter(|(rule, _)| rule.keeps_reserve()).filter_map(|(_, budget)| match budget {
+            Budget::Ledger(ledger) => Some(ledger),
+            Budget::Window(_) => None,
+        })
+    }
+
     /// The clock was set back by so much.
     pub fn shift_back(&mut self, by: Duration) {
         if by.is_zero() {

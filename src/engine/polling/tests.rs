@@ -34,7 +34,7 @@ fn opened(count: u64) -> Polling {
 }
 
 fn calls(polling: &mut Polling, now: Timestamp) -> Vec<LookCall> {
-    polling.plan(1_000, false, now).0
+    polling.plan((1_000, 1_000), false, now).0
 }
 
 fn solved(text: &'static str) -> Look {
@@ -264,7 +264,7 @@ fn one_look_is_kept_for_before_the_end_and_then_the_captcha_expires() {
     let looked = not_ready(&call);
     settle(&mut polling, &call, looked, exactly(895));
     assert_eq!(polling.next_at(), exactly(900));
-    let (planned, over) = polling.plan(10, false, exactly(900));
+    let (planned, over) = polling.plan((10, 10), false, exactly(900));
     assert!(planned.is_empty() && matches!(over[..], [(CaptchaId(1), Effect::Expired)]));
     assert_eq!((polling.open_count(), polling.next_at()), (0, Timestamp::NEVER));
 }
@@ -363,9 +363,34 @@ fn a_last_look_is_not_shared_with_captchas_that_have_time_left() {
 }
 
 #[test]
+fn last_looks_do_not_wait_for_a_place_behind_others() {
+    let mut polling = polling();
+    for id in 1..=3 {
+        polling.open(CaptchaId(id), Method::Image.into(), START, Some(at(880)));
+    }
+    polling.open(CaptchaId(4), Method::Image.into(), at(880), None);
+    assert!(polling.plan((0, 2), false, at(889)).0.is_empty());
+    assert_eq!(polling.next_last_at(), at(890));
+    let first = polling.plan((0, 2), false, at(890)).0;
+    assert!(first.iter().all(|call| call.is_last && call.form == LookForm::Plain));
+    let ids: Vec<_> = first.iter().flat_map(|call| &call.ids).collect();
+    assert_eq!(ids, [&CaptchaId(1), &CaptchaId(2)], "as many as there is room for, and not one more");
+    // Those that may not be sent come again beside the third.
+    for call in first {
+        polling.postpone(call, at(890), at(890));
+    }
+    assert_eq!(polling.next_last_at(), at(890), "the third");
+    assert_eq!(polling.plan((0, 1), false, at(890)).0[0].ids, [CaptchaId(3)]);
+    assert!(polling.next_last_at() > at(890));
+    let later: Vec<_> =
+        polling.plan((0, 9), false, at(893)).0.into_iter().flat_map(|call| call.ids).collect();
+    assert_eq!(later, [CaptchaId(1), CaptchaId(2)]);
+}
+
+#[test]
 fn who_was_due_first_is_looked_at_first() {
     let mut polling = opened(30);
-    assert_eq!(polling.plan(1, false, at(5)).0[0].ids[0], CaptchaId(1));
+    assert_eq!(polling.plan((1, 1), false, at(5)).0[0].ids[0], CaptchaId(1));
 }
 
 #[test]

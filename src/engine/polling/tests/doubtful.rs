@@ -78,7 +78,7 @@ fn fences_are_looked_at_an_interval_apart_and_spared_when_looks_are_scarce() {
     let mut polling = with_two_fences();
     let call = calls(&mut polling, at(12)).remove(0);
     polling.postpone(call, at(13), at(12));
-    let spared = polling.plan(10, true, at(13)).0.remove(0);
+    let spared = polling.plan((10, 10), true, at(13)).0.remove(0);
     assert_eq!(ids(&spared), [2, 4, 5]);
     polling.postpone(spared, at(14), at(13));
     let call = calls(&mut polling, at(14)).remove(0);
@@ -256,7 +256,7 @@ fn play(seed: u64, captchas: usize, percent: u64) -> (usize, usize) {
             opened += 1;
         }
         now = polling.next_at();
-        let (planned, over) = polling.plan(1_000, false, now);
+        let (planned, over) = polling.plan((1_000, 1_000), false, now);
         assert!(over.is_empty(), "none is given up: {over:?}");
         for call in planned {
             calls += 1;

@@ -104,7 +104,7 @@ fn what_was_pushed_is_taken_when_looks_do_not_bring_the_whole() {
     push(&mut polling, "token", at(3));
     let mut now = at(3);
     let effects = loop {
-        let (calls, over) = polling.plan(1_000, false, now);
+        let (calls, over) = polling.plan((1_000, 1_000), false, now);
         if !over.is_empty() {
             break over;
         }
