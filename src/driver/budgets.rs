@@ -53,7 +53,8 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
         Some(Ok(mut saved)) => {
             if !saved.is_last {
                 let kept_for = saved.admission.reserve();
-                saved.admission.charge_looks(kept_for.saturating_sub(not_looked_last(recovered, now)));
+                let surely_not = not_looked_last(recovered, &saved.admission, now);
+                saved.admission.charge_looks(kept_for.saturating_sub(surely_not));
             }
             let mut admission = Admission::new(limits, Past::Saved(saved.admission), now);
             if saved.key != fingerprint(config) {
@@ -75,8 +76,12 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
     }
 }
 
-/// Open captchas whose last look was certainly not made.
-fn not_looked_last(recovered: &Recovered, now: Timestamp) -> u32 {
+/// Open captchas whose last look was certainly not made; none where the clock was set back. (By less than has passed since
+/// the state was kept nobody can tell.)
+fn not_looked_last(recovered: &Recovered, saved: &SavedAdmission, now: Timestamp) -> u32 {
+    if saved.is_from_the_future(now) {
+        return 0;
+    }
     let due_at = |uploaded_at| uploaded_at + LIFETIME - LAST_LOOK_BEFORE_END;
     let captchas = recovered.captchas.iter();
     let open = captchas.filter(|captcha| captcha.solution.is_none() && now < due_at(captcha.uploaded_at));

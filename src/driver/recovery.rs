@@ -38,6 +38,10 @@ pub(super) fn recover(
     let mut captchas = recovered.captchas;
     recover_callbacks(recovered.deliveries, &captchas, now, callbacks);
     captchas.retain(|captcha| now < captcha.uploaded_at + LIFETIME);
+    // Where the clock was set back, nobody knows how old they are: no captcha lives for longer than its time from now.
+    for captcha in &mut captchas {
+        captcha.uploaded_at = captcha.uploaded_at.min(now);
+    }
     captchas.sort_by_key(|captcha| captcha.uploaded_at);
     let (mut open, known) = (0_usize, captchas.len());
     for captcha in captchas {

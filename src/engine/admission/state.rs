@@ -79,6 +79,12 @@ impl SavedAdmission {
         self.0.reserve()
     }
 
+    /// Whether the clock was set back since.
+    #[must_use]
+    pub fn is_from_the_future(&self, now: Timestamp) -> bool {
+        self.0.now > now
+    }
+
     /// So many looks may have been made that the state does not know of.
     pub fn charge_looks(&mut self, looks: u32) {
         for ledger in self.0.look_ledgers() {

@@ -3,50 +3,20 @@
 //! waits for that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use capgate::clock::Timestamp;
 use capgate::driver::Refusal;
 use capgate::driver::answers::Found;
 use capgate::protocol::{CaptchaId, Form, Upload};
 use capgate::simulator::Scenario;
-use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use capgate::store::Store;
 
+use super::flaky::Flaky;
 use crate::support::{PausedGateway, paused};
 
 const WAY: Duration = Duration::from_millis(40);
-
-/// A store that for a while takes everything but accepted uploads, or never ends a commit.
-#[derive(Debug, Default)]
-struct Flaky {
-    refuses_ids: AtomicBool,
-    hangs: AtomicBool,
-    inner: MemoryStore,
-}
-
-impl Store for Flaky {
-    fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
-        self.inner.load()
-    }
-
-    fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
-        if self.hangs.load(Ordering::Relaxed) {
-            return std::future::pending().boxed();
-        }
-        if self.refuses_ids.load(Ordering::Relaxed) && matches!(change, Change::Accepted { .. }) {
-            return std::future::ready(Err(StoreError::Failed("it fails".to_owned()))).boxed();
-        }
-        self.inner.commit(change)
-    }
-
-    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
-        self.inner.ledger(since, open_since)
-    }
-}
 
 async fn gateway() -> (Arc<Flaky>, Arc<PausedGateway>) {
     let store = Arc::new(Flaky::default());

@@ -7,13 +7,17 @@
 //! | `clients` | those clients |
 //! | `full` | the disk takes nothing more, and later does |
 //! | `damaged` | the file or its log is not as it was left, or cannot be opened |
+//! | `outage` | the store fails for minutes while captchas are looked at, then a kill: no look is forgotten |
+//! | `flaky` | that store |
 //! | `late` | the store fails just after an upload was accepted, or says nothing |
 
 mod clients;
 mod damaged;
+mod flaky;
 mod full;
 mod kills;
 mod late;
+mod outage;
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,8 @@ pub struct Disk {
     busy_until: Timestamp,
     /// It refuses every change.
     pub is_failing: bool,
+    /// And keeps nothing of what it refuses; else some failures come after the change was written.
+    pub keeps_nothing: bool,
     /// Captchas and their owners' names.
     pub accepted: BTreeMap<u64, String>,
     pub solved: BTreeSet<u64>,
@@ -38,6 +40,7 @@ impl Disk {
             random: Random::new(seed, "disk"),
             busy_until: Timestamp(0),
             is_failing: false,
+            keeps_nothing: false,
             accepted: BTreeMap::new(),
             solved: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -47,7 +50,11 @@ impl Disk {
 
     /// Now and then the disk stalls.
     fn writes_at(&mut self, now: Timestamp) -> Timestamp {
-        let ms = if self.random.below(300) == 0 { self.random.below(800) } else { self.random.below(4) };
+        let ms = match self.random.below(3_000) {
+            0 => self.random.below(5_000),
+            1..=10 => self.random.below(800),
+            _ => self.random.below(4),
+        };
         self.busy_until = (self.busy_until + Duration::from_millis(1)).max(now + Duration::from_millis(ms));
         self.busy_until
     }
@@ -134,8 +141,7 @@ impl World {
             return None;
         }
         let is_told = !self.disk.is_failing;
-        // Some failures come after the change was written.
-        let is_kept = is_told || self.disk.random.below(4) == 0;
+        let is_kept = is_told || (!self.disk.keeps_nothing && self.disk.random.below(4) == 0);
         self.written(change, is_kept, is_told);
         Some((is_kept, is_told))
     }

@@ -154,7 +154,10 @@ impl World {
             Sky::BlockedByOthers => fault(FaultKind::Code(pick(BLOCKS, random)), Rate::Next(1)),
             Sky::KeyRefused => fault(FaultKind::Code(ErrorCode::KeyDoesNotExist), Rate::Next(1)),
             Sky::SlowWorkers => scenario.time_scale = 5.0 + random.fraction() * 40.0,
-            Sky::DiskFails => self.disk.is_failing = true,
+            Sky::DiskFails => {
+                self.disk.is_failing = true;
+                self.disk.keeps_nothing = random.below(2) == 0;
+            }
         }
         self.note(format_args!("the sky: {sky:?} {:?}", scenario.faults));
         let is_harmless = matches!(sky, Sky::Calm | Sky::NoSlots | Sky::NoMoney | Sky::SlowWorkers);

@@ -155,6 +155,7 @@ pub struct PausedGateway {
     pub upstream: Arc<ModelUpstream>,
     pub metrics: Arc<Metrics>,
     clients: Clients,
+    config: Config,
 }
 
 impl PausedGateway {
@@ -195,7 +196,17 @@ impl PausedGateway {
         let driver = Arc::new(driver.expect("the store can be read"));
         let clients = Clients::new(&config, &metrics);
         tokio::spawn(Arc::clone(&upstream).push(Arc::clone(&driver)));
-        Self { clock, driver, upstream, metrics, clients }
+        Self { clock, driver, upstream, metrics, clients, config }
+    }
+
+    /// The process is killed, and another one starts on what the store has; `set_back`: by so much the clock is behind.
+    pub async fn killed(&self, store: Arc<dyn Store>, set_back: Duration) -> Driver {
+        self.driver.kill();
+        let clock = Clock::starting_at(self.clock.now() - set_back);
+        let line = Arc::new(Line { upstream: Arc::clone(&self.upstream), used_at: Arc::default() });
+        let (receivers, metrics) = (Arc::new(NoReceivers), Arc::new(Metrics::default()));
+        let driver = Driver::start(&self.config, clock, store, line, receivers, metrics).await;
+        driver.expect("the store can be read")
     }
 
     /// The client with this number, from 1 on.

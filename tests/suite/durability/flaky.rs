@@ -1,0 +1,40 @@
+//! A store that for a while fails, or says nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use capgate::clock::Timestamp;
+use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+/// It keeps nothing of what it refuses.
+#[derive(Debug, Default)]
+pub struct Flaky {
+    /// It takes everything but accepted uploads.
+    pub refuses_ids: AtomicBool,
+    pub refuses_all: AtomicBool,
+    /// It never ends a commit.
+    pub hangs: AtomicBool,
+    pub inner: MemoryStore,
+}
+
+impl Store for Flaky {
+    fn load(&self) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        self.inner.load()
+    }
+
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.hangs.load(Ordering::Relaxed) {
+            return std::future::pending().boxed();
+        }
+        let is_id = matches!(change, Change::Accepted { .. });
+        if self.refuses_all.load(Ordering::Relaxed) || (is_id && self.refuses_ids.load(Ordering::Relaxed)) {
+            return std::future::ready(Err(StoreError::Failed("it fails".to_owned()))).boxed();
+        }
+        self.inner.commit(change)
+    }
+
+    fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {
+        self.inner.ledger(since, open_since)
+    }
+}
