@@ -212,7 +212,8 @@ pub(super) fn warnings(config: &Config, today: Day) -> Vec<String> {
     }
     warn(
         config.store.url == StoreUrl::Memory,
-        "store.url is \"memory:\": NOTHING SURVIVES A RESTART, captchas that were paid for are lost"
+        "store.url is \"memory:\": NOTHING SURVIVES A RESTART, captchas that were paid for are lost, and the \
+         budgets begin anew, so that restarts can have a real account blocked"
             .to_owned(),
     );
     warn(

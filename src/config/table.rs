@@ -149,7 +149,7 @@ pub const SETTINGS: &[Setting] = &[
     live("budget.mode", Accepts::Text(r#""enforce" or "observe""#), "", "observe: calls that a budget refuses go all the same, are counted and logged; for trying out, the account can be blocked."),
     live("budget.upload_gap", Accepts::Time(Duration::ZERO, MIN), "", "The shortest time between two uploads; the service asks for 100ms."),
 
-    row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas are kept; memory: nothing survives a restart."),
+    row("store.url", Accepts::Text(r#""sqlite:PATH" or "memory:" (postgres is not supported yet)"#), "", "Where captchas and budgets are kept; memory: nothing survives a restart, for sandboxes and tests."),
     row("store.usage_days", Accepts::Count(7, 36_500), "", "How many days of usage are kept for `capgate usage`; answers leave a minute after their 15 minutes."),
 
     live("pingback.allow", NETWORKS, "", "Networks to which clients' answers may be pushed although they are not public: loopback, private, link-local."),

@@ -4,6 +4,8 @@
 //! Beside those, last looks are made; they are among those that the state keeps a look for, and a start counts them as
 //! made, except for captchas whose last look was not due yet.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::float::FLOAT_MAX;
@@ -44,6 +46,12 @@ pub(super) fn limits(config: &Config) -> Limits {
     }
 }
 
+/// By how much the clock was set back since the budgets were kept; nothing, as far as anybody can tell.
+pub(super) fn set_back(recovered: &Recovered, now: Timestamp) -> Duration {
+    let saved = recovered.budgets.as_deref().and_then(|saved| serde_json::from_str::<Saved>(saved).ok());
+    saved.map_or(Duration::ZERO, |saved| saved.admission.kept_at().since(now))
+}
+
 /// Admission as it was before the restart. A store that knows captchas but no budgets has lost them: then all of the
 /// past counts as spent.
 pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, now: Timestamp) -> Admission {
@@ -79,7 +87,7 @@ pub(super) fn restore(config: &Config, limits: Limits, recovered: &Recovered, no
 /// Open captchas whose last look was certainly not made; none where the clock was set back. (By less than has passed since
 /// the state was kept nobody can tell.)
 fn not_looked_last(recovered: &Recovered, saved: &SavedAdmission, now: Timestamp) -> u32 {
-    if saved.is_from_the_future(now) {
+    if saved.kept_at() > now {
         return 0;
     }
     let due_at = |uploaded_at| uploaded_at + LIFETIME - LAST_LOOK_BEFORE_END;

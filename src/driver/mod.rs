@@ -152,7 +152,7 @@ impl Driver {
         witnesses: impl Into<Witnesses>,
     ) -> Result<Self, StoreError> {
         let Witnesses { metrics, audit } = witnesses.into();
-        let mut recovered = store.load().await?;
+        let mut recovered = recovery::load(&*store, clock.now()).await?;
         let live = Live::new(config.clone());
         let history = Arc::new(History::new(clock));
         let troubles = Arc::new(Troubles::new(clock));

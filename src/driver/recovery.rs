@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::answers::Answers;
+use super::budgets;
 use super::callbacks::Callbacks;
 use super::gate::Gate;
 use super::keeper::Keeper;
@@ -16,7 +17,7 @@ use super::repeats::Repeats;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
 use crate::protocol::ids::CaptchaId;
-use crate::store::{CaptchaRecord, Change, Delivery, Recovered};
+use crate::store::{CaptchaRecord, Change, Delivery, Recovered, Store, StoreError};
 
 /// How long after its 15 minutes a captcha is still kept.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -24,6 +25,20 @@ const MARGIN: Duration = Duration::from_mins(1);
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// How often a store that is down is tried.
 const MEND_EVERY: Duration = Duration::from_secs(1);
+
+/// What the store holds. After a clock that was set back it is as if no time had passed.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn load(store: &dyn Store, now: Timestamp) -> Result<Recovered, StoreError> {
+    let mut recovered = store.load().await?;
+    let set_back = budgets::set_back(&recovered, now);
+    if !set_back.is_zero() {
+        tracing::warn!(seconds = set_back.as_secs(), "the clock was set back; what was under way goes on");
+        recovered.shift_back(set_back);
+    }
+    Ok(recovered)
+}
 
 /// Takes recovered captchas up: those with an answer serve it again, the others are looked at again; and what clients
 /// want to be told of them.
@@ -38,7 +53,7 @@ pub(super) fn recover(
     let mut captchas = recovered.captchas;
     recover_callbacks(recovered.deliveries, &captchas, now, callbacks);
     captchas.retain(|captcha| now < captcha.uploaded_at + LIFETIME);
-    // Where the clock was set back, nobody knows how old they are: no captcha lives for longer than its time from now.
+    // No captcha lives for longer than its time from now, whatever a clock has said.
     for captcha in &mut captchas {
         captcha.uploaded_at = captcha.uploaded_at.min(now);
     }

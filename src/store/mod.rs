@@ -21,6 +21,8 @@ pub mod solve_times;
 pub mod sqlite;
 pub mod usage;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -180,6 +182,19 @@ pub struct Recovered {
     pub budgets: Option<String>,
     /// The last reading of the account's balance.
     pub reading: Option<Reading>,
+}
+
+impl Recovered {
+    /// The clock was set back by so much: what is under way goes on as if no time had passed.
+    pub fn shift_back(&mut self, by: Duration) {
+        for captcha in &mut self.captchas {
+            captcha.uploaded_at = captcha.uploaded_at - by;
+            captcha.solved_at = captcha.solved_at.map(|at| at - by);
+        }
+        for delivery in &mut self.deliveries {
+            delivery.since = delivery.since - by;
+        }
+    }
 }
 
 /// What was used and what was paid.

@@ -79,10 +79,10 @@ impl SavedAdmission {
         self.0.reserve()
     }
 
-    /// Whether the clock was set back since.
+    /// The present when it was kept. After the one of a start, the clock was set back.
     #[must_use]
-    pub fn is_from_the_future(&self, now: Timestamp) -> bool {
-        self.0.now > now
+    pub const fn kept_at(&self) -> Timestamp {
+        self.0.now
     }
 
     /// So many looks may have been made that the state does not know of.

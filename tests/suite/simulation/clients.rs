@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capgate::clients::Client;
-use capgate::clock::Timestamp;
+use capgate::clock::{Clock, Timestamp};
 use capgate::driver::answers::Found;
 use capgate::driver::repeats::HungUp;
 use capgate::driver::{Driver, Wait};
@@ -214,7 +214,7 @@ impl Crowd {
             }
             match habits.polls {
                 Polls::Held if clock.now() + HOLD_LONGEST < last_poll => {}
-                Polls::Frantic => changed(&driver, id, last_poll).await,
+                Polls::Frantic => changed(&driver, clock, id, last_poll).await,
                 Polls::Every(gap) => clock.sleep_until(last_poll.min(now + gap)).await,
                 Polls::Held | Polls::AtTheEnd => clock.sleep_until(last_poll).await,
             }
@@ -229,14 +229,14 @@ impl Crowd {
 }
 
 /// The next poll that can find something else.
-async fn changed(driver: &Driver, id: CaptchaId, until: Timestamp) {
+async fn changed(driver: &Driver, clock: Clock, id: CaptchaId, until: Timestamp) {
     let Some(mut changes) = driver.answers.changes(id) else { return };
     // The gateway may be killed in the meantime.
-    let soon = until.min(driver.clock.now() + Duration::from_secs(10));
+    let soon = until.min(clock.now() + Duration::from_secs(10));
     tokio::select! {
         biased;
-        _ = changes.changed() => driver.clock.sleep(Duration::from_millis(10)).await,
-        () = driver.clock.sleep_until(soon) => {}
+        _ = changes.changed() => clock.sleep(Duration::from_millis(10)).await,
+        () = clock.sleep_until(soon) => {}
     }
 }
 

@@ -122,6 +122,21 @@ fn days_of_the_fourth_quarter_break_no_promise() {
     days(3);
 }
 
+/// What the gateway does to the upstream. How old a captcha is nobody knows after the second start on such a clock.
+#[test]
+fn clocks_that_are_set_back_break_no_rule_of_the_upstream() {
+    use promises::Promise;
+    for promise in
+        [Promise::NeverBlocked, Promise::BlocksAreWaitedOut, Promise::RefusedKeysRest, Promise::PaidOnce]
+    {
+        for seed in 0..6 {
+            let plan = Plan { sets_clock_back: true, watched: Some(promise), ..Plan::of(seed) };
+            let outcome = play(&plan);
+            assert!(outcome.broken.is_none(), "{}", report(&plan, &outcome));
+        }
+    }
+}
+
 #[test]
 fn replay_of_a_seed_gives_the_same_events() {
     let plan = Plan::of(number_in_env("SIMULATION_SEED").unwrap_or(7));

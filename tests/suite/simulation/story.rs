@@ -1,6 +1,7 @@
 //! One history, from the first start to the moment when all is idle: what a seed and a plan decide.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use capgate::clients::Clients;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub seed: u64,
     pub length: Duration,
     pub restarts: bool,
+    /// Some restarts find the clock hours behind.
+    pub sets_clock_back: bool,
     /// One kind of weather instead of a changing one.
     pub sky: Option<Sky>,
     pub limits: Option<Limits>,
@@ -65,6 +68,7 @@ impl Plan {
             seed,
             length: Duration::from_hours(12),
             restarts: true,
+            sets_clock_back: false,
             sky: None,
             limits: None,
             doctor: Doctor::None,
@@ -100,6 +104,8 @@ struct Story {
     disk: Arc<MemoryStore>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    /// How far behind the gateway's clock is.
+    set_back_hours: AtomicU64,
 }
 
 impl Story {
@@ -129,7 +135,7 @@ impl Story {
         let model = Model::new(calm.clone(), clock.now());
         let shared = Shared::new(clock, model, plan.seed, weights, plan.watched);
         let (disk, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
-        Self { plan, calm, config, shared, disk, metrics, clock }
+        Self { plan, calm, config, shared, disk, metrics, clock, set_back_hours: AtomicU64::new(0) }
     }
 
     /// Some gateways are told to send uploads as they come; the budgets alone must do.
@@ -227,6 +233,12 @@ impl Story {
             }
             let down_ms = if random.below(20) == 0 { 900_000 } else { 20_000 };
             self.clock.sleep(Duration::from_millis(random.below(down_ms))).await;
+            if self.plan.sets_clock_back && random.below(4) == 0 {
+                // Not for all others.
+                let hours = 1 + random.below(48);
+                self.set_back_hours.fetch_add(hours, Ordering::Relaxed);
+                self.shared.world().note(format_args!("the clock is set back by {hours} hours"));
+            }
             self.start_if_dead().await;
         }
     }
@@ -247,10 +259,11 @@ impl Story {
         loop {
             let store = FlakyStore::new(Arc::clone(&self.shared), life, Arc::clone(&self.disk));
             let upstream = SimulatedUpstream::new(Arc::clone(&self.shared), life);
+            let set_back = Duration::from_hours(self.set_back_hours.load(Ordering::Relaxed));
             let started = Driver::start_with(
                 self.limits(),
                 &self.config,
-                self.clock,
+                Clock::starting_at(self.clock.now() - set_back),
                 self.plan.doctor.store(store, self.clock),
                 self.plan.doctor.upstream(upstream, self.clock),
                 Arc::new(SimulatedReceivers(Arc::clone(&self.shared))),
