@@ -27,10 +27,18 @@ pub struct Keeper {
     has_failed: Notify,
 }
 
+/// Why the store takes no changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Of the last change that was not kept.
+    pub why: String,
+    pub since: Timestamp,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    /// Why the last change was not kept.
-    fault: Option<String>,
+    /// The last change was not kept.
+    fault: Option<Fault>,
     /// What the store missed, in its order.
     late: VecDeque<Change>,
 }
@@ -63,14 +71,19 @@ impl Keeper {
         let asked_at = self.clock.now();
         let result = self.store.commit(change).await;
         self.metrics.store_took(self.clock.now().since(asked_at));
+        let before = self.fault();
+        let was_down = before.is_some();
         let fault = match &result {
-            Err(StoreError::Failed(why)) => Some(why.clone()),
+            Err(StoreError::Failed(why)) => {
+                let since = before.map_or(self.clock.now(), |fault| fault.since);
+                Some(Fault { why: why.clone(), since })
+            }
             // A change that does not follow from what is kept is refused alone, which says nothing of the store.
-            Err(_) => self.fault(),
+            Err(_) => before,
             Ok(()) => None,
         };
         let is_down = fault.is_some();
-        let was_down = std::mem::replace(&mut self.state().fault, fault).is_some();
+        self.state().fault = fault;
         if is_down != was_down {
             self.metrics.store_is_up(!is_down);
         }
@@ -149,9 +162,9 @@ impl Keeper {
         self.state().fault.is_some()
     }
 
-    /// Why the last change was not kept.
+    /// Why the last change was not kept, and since when that is so.
     #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    pub fn fault(&self) -> Option<Fault> {
         self.state().fault.clone()
     }
 
@@ -229,7 +242,7 @@ mod tests {
             keeper.keep(change(number)).await;
         }
         keeper.keep_late().await;
-        assert_eq!(keeper.fault().as_deref(), Some("full"));
+        assert_eq!(keeper.fault().map(|fault| fault.why).as_deref(), Some("full"));
         store.is_full.store(false, Ordering::Relaxed);
         keeper.keep_late().await;
         assert!(!keeper.is_down() && !keeper.is_behind());

@@ -103,7 +103,7 @@ catalogue! {
     budget_used: IntGaugeVec["rule"];
     /// What is left of a block rule's budget.
     budget_left: IntGaugeVec["rule"];
-    /// When more of a block rule's budget is left by itself, in seconds since 1970.
+    /// When more of a block rule's budget is left by itself, in seconds since 1970; infinite where only uploads earn more.
     budget_until_timestamp_seconds: GaugeVec["rule"];
     /// Until when calls wait, in seconds since 1970, by reason; infinite for a refused key, 0 for what is over.
     wait_until_timestamp_seconds: GaugeVec["reason"];

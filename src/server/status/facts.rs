@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::driver::history::LastHour;
+use crate::driver::keeper::Fault;
 use crate::driver::money::Balances;
 use crate::driver::troubles::{Trouble, Unanswered};
 use crate::engine::allowance::Left;
@@ -30,7 +31,7 @@ pub struct Facts {
     pub budgets: Vec<BudgetState>,
     /// Why an upload, and why a look, would have to wait now.
     pub held: Vec<Refusal>,
-    pub store_fault: Option<String>,
+    pub store_fault: Option<Fault>,
     pub unanswered: Option<Unanswered>,
     pub numbers: Numbers,
     /// By the client's name.

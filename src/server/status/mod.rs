@@ -90,13 +90,15 @@ fn standing(server: &Server, client: &Client) -> (String, Standing) {
 /// Everything that is shown, as it is now.
 pub(super) fn status(server: &Server) -> Status {
     let driver = &server.driver;
-    let calls = [CallKind::Upload, CallKind::Look { ids: 1, last: false }];
+    // Nobody waits for a look where nothing is open.
+    let looks = (driver.poller.open_count() > 0).then_some(CallKind::Look { ids: 1, last: false });
+    let calls = [Some(CallKind::Upload), looks].into_iter().flatten();
     let facts = Facts {
         now: driver.clock.now(),
         is_draining: driver.is_stopping(),
         waits: driver.gate.waits(),
         budgets: driver.gate.budgets(),
-        held: calls.into_iter().filter_map(|call| driver.gate.foresee(call)).collect(),
+        held: calls.filter_map(|call| driver.gate.foresee(call)).collect(),
         store_fault: driver.keeper.fault(),
         unanswered: driver.troubles.unanswered(),
         numbers: server.metrics.numbers(),

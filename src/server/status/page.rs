@@ -11,6 +11,7 @@ use super::facts::Moment;
 use super::money::Source;
 use super::value::{BudgetShown, Status};
 use super::{SCRIPT, STYLE, words};
+use crate::clock::Timestamp;
 use crate::engine::BudgetMode;
 
 /// Most errors on the page; the JSON has all that are remembered.
@@ -66,6 +67,8 @@ impl<'s> Page<'s> {
         let is_soon = budget.until.0.since(self.s.at.0).as_secs() == 0;
         if budget.used == 0 || is_soon {
             String::new()
+        } else if budget.until.0 == Timestamp::NEVER {
+            "more with the next upload".to_owned()
         } else {
             format!("more {}", self.until(&budget.until))
         }
@@ -176,7 +179,7 @@ impl<'s> Page<'s> {
 mod tests {
     use super::super::facts::{About, Facts};
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::driver::keeper::Fault;
     use crate::driver::troubles::Trouble;
     use crate::metrics::ClientNumbers;
 
@@ -195,7 +198,7 @@ mod tests {
         let page = page(|facts| {
             let text = HOSTILE.to_owned();
             facts.troubles = vec![Trouble { place: "submit", text, count: 1, first: NOW, last: NOW }];
-            facts.store_fault = Some(HOSTILE.to_owned());
+            facts.store_fault = Some(Fault { why: HOSTILE.to_owned(), since: facts.now });
             facts.numbers.clients = [(HOSTILE.to_owned(), ClientNumbers::default())].into();
         });
         assert!(!page.contains("<img src=x") && !page.contains("'alert"), "{page}");
@@ -214,7 +217,7 @@ mod tests {
     fn states_beside_the_first_are_listed() {
         let page = page(|facts| {
             facts.is_draining = true;
-            facts.store_fault = Some("disk full".to_owned());
+            facts.store_fault = Some(Fault { why: "disk full".to_owned(), since: facts.now });
         });
         assert!(page.contains("<title>Stopping · capgate</title>"));
         assert!(page.contains("<li class=\"bad\" data-state=\"store_down\">") && page.contains("disk full"));

@@ -122,7 +122,10 @@ pub fn conditions(facts: &Facts) -> Vec<Condition> {
         all.push(Condition::new(State::Draining));
     }
     if let Some(fault) = &facts.store_fault {
-        all.push(Condition::new(State::StoreDown).with(fault.as_str()));
+        all.push(Condition {
+            since: Some(fault.since),
+            ..Condition::new(State::StoreDown).with(fault.why.as_str())
+        });
     }
     if let Some(run) = facts.unanswered.filter(|run| run.calls >= UNANSWERED_FROM) {
         let detail = format!("{} calls in a row had no answer", run.calls);
@@ -154,12 +157,14 @@ fn holding(held: &[Refusal], now: Timestamp) -> Option<Condition> {
     });
     let (until, rule) = by_rule.max()?;
     let detail = format!("{}: {}", rule.block(), rule.help());
-    Some(Condition { until: Some(until), ..Condition::new(State::Holding).with(detail) })
+    let until = (until != Timestamp::NEVER).then_some(until);
+    Some(Condition { until, ..Condition::new(State::Holding).with(detail) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::keeper::Fault;
     use crate::driver::troubles::Unanswered;
     use crate::engine::{BlockRule, Wait};
     use crate::protocol::errors::{Code, ErrorCode};
@@ -208,7 +213,7 @@ mod tests {
     #[test]
     fn of_several_states_the_one_that_needs_somebody_comes_first() {
         let all = states(|facts| {
-            facts.store_fault = Some("disk full".to_owned());
+            facts.store_fault = Some(Fault { why: "disk full".to_owned(), since: NOW });
             facts.waits = vec![wait(Why::NoSlot, NOW + Duration::from_secs(5))];
             facts.is_draining = true;
         });

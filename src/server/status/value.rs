@@ -131,7 +131,7 @@ impl Status {
             at: Moment(facts.now),
             ready: is_ready(facts),
             store: if facts.store_fault.is_some() { "down" } else { "up" },
-            store_fault: facts.store_fault.clone(),
+            store_fault: facts.store_fault.as_ref().map(|fault| fault.why.clone()),
             state,
             also,
             waits: facts.waits.iter().map(wait).collect(),

@@ -9,6 +9,7 @@ use super::super::money::Source;
 use super::budget as budget_shown;
 use super::*;
 use crate::clock::Timestamp;
+use crate::driver::keeper::Fault;
 use crate::driver::money::Balance;
 use crate::engine::BlockRule;
 use crate::engine::allowance::Left;
@@ -58,7 +59,8 @@ fn it_is_not_ready_while_it_stops_the_key_is_refused_or_the_store_is_down_and_re
     let waiting = |why| status(|facts| facts.waits = vec![Wait { why, since: NOW, until: NOW + hours(1) }]);
     assert!(!waiting(Why::KeyRefused(ErrorCode::KeyDoesNotExist.into())).ready);
     assert!(waiting(Why::Blocked(ErrorCode::Block1005.into())).ready);
-    let down = status(|facts| facts.store_fault = Some("disk full".to_owned()));
+    let fault = Fault { why: "disk full".to_owned(), since: NOW };
+    let down = status(|facts| facts.store_fault = Some(fault));
     assert_eq!((down.ready, down.store, down.state.name), (false, "down", State::StoreDown));
     assert_eq!(down.state.detail.as_deref(), Some("disk full"));
 }
