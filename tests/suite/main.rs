@@ -13,5 +13,6 @@ mod fuzz;
 mod greedy;
 mod held_polls;
 mod hostile;
+mod queue;
 mod simulation;
 mod support;

@@ -1,6 +1,7 @@
 //! A store that for a while fails, or says nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use capgate::clock::Timestamp;
 use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
@@ -15,6 +16,8 @@ pub struct Flaky {
     pub refuses_all: AtomicBool,
     /// It never ends a commit.
     pub hangs: AtomicBool,
+    /// What each commit takes.
+    pub takes_ms: AtomicU64,
     pub inner: MemoryStore,
 }
 
@@ -31,7 +34,12 @@ impl Store for Flaky {
         if self.refuses_all.load(Ordering::Relaxed) || (is_id && self.refuses_ids.load(Ordering::Relaxed)) {
             return std::future::ready(Err(StoreError::Failed("it fails".to_owned()))).boxed();
         }
-        self.inner.commit(change)
+        let takes = Duration::from_millis(self.takes_ms.load(Ordering::Relaxed));
+        async move {
+            tokio::time::sleep(takes).await;
+            self.inner.commit(change).await
+        }
+        .boxed()
     }
 
     fn ledger(&self, since: Day, open_since: Timestamp) -> BoxFuture<'_, Result<Ledger, StoreError>> {

@@ -97,3 +97,34 @@ fn a_store_that_never_answers_holds_up_no_poll() {
         stuck.abort();
     });
 }
+
+#[test]
+fn an_upload_that_the_disk_held_up_for_longer_than_it_may_wait_is_not_bought() {
+    paused(async {
+        let (store, gateway) = gateway().await;
+        upload(&gateway).await.unwrap();
+        store.takes_ms.store(20_000, Ordering::Relaxed);
+        assert_eq!(upload(&gateway).await, Err(Refusal::NotInTime));
+        assert_eq!(bought(&gateway), 1);
+        store.takes_ms.store(500, Ordering::Relaxed);
+        upload(&gateway).await.unwrap();
+        assert_eq!(bought(&gateway), 2);
+    });
+}
+
+#[test]
+fn nothing_is_bought_for_a_client_that_went_while_the_disk_took_its_time() {
+    paused(async {
+        let (store, gateway) = gateway().await;
+        upload(&gateway).await.unwrap();
+        store.takes_ms.store(1_000, Ordering::Relaxed);
+        let gone = {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { upload(&gateway).await })
+        };
+        gateway.clock.sleep(Duration::from_millis(500)).await;
+        gone.abort();
+        gateway.clock.sleep(Duration::from_mins(1)).await;
+        assert_eq!(bought(&gateway), 1);
+    });
+}

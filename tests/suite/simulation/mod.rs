@@ -91,6 +91,7 @@ fn days(first: u64) {
         histories += 1;
     }
     println!("{histories} histories, {days:.1} days: {tally}");
+    assert!(histories > 0, "SIMULATION_SEEDS is where the seeds end: after SIMULATION_FROM");
     assert!(failed.is_empty(), "a promise was broken by the seeds {failed:?}");
     if seeds >= SEEDS + from {
         let faults = weather::FAULTS.iter().chain(weather::PUSH_FAULTS).map(|fault| format!("fault {fault}"));
