@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use capgate::clock::Timestamp;
+use capgate::clock::{Clock, Timestamp};
 use capgate::store::{Change, Day, Ledger, MemoryStore, Recovered, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -36,7 +36,7 @@ impl Store for Flaky {
         }
         let takes = Duration::from_millis(self.takes_ms.load(Ordering::Relaxed));
         async move {
-            tokio::time::sleep(takes).await;
+            Clock::system().sleep(takes).await;
             self.inner.commit(change).await
         }
         .boxed()
