@@ -45,7 +45,6 @@ pub mod refusal;
 pub mod repeats;
 pub mod reports;
 pub mod sending;
-mod statistics;
 pub mod stops;
 pub mod submitter;
 pub mod tasks;

@@ -232,6 +232,7 @@ impl Pushes {
             match self.gate.admit(Asked::Balance) {
                 Ok(ticket) => break ticket,
                 Err(refusal) => tokio::select! {
+                    biased;
                     () = changed => {}
                     () = self.clock.sleep_until(refusal.until) => {}
                 },

@@ -1,15 +1,17 @@
 //! Balance, statistics and load: one upstream call serves everybody who asks, and for a while those who ask later.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod replies;
+mod statistics;
 
-use moka::Expiry;
-use moka::future::Cache;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use replies::{Replies, Reply};
+use statistics::Hour;
 
 use super::gate::{CallEnd, Gate};
 use super::money::{Balance, Balances};
 use super::readings::Readings;
-use super::statistics::Hour;
 use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::config::Live;
@@ -26,10 +28,6 @@ const WAIT_MAX: Duration = Duration::from_millis(4_500);
 const TURN_WITHIN: Duration = Duration::from_secs(2);
 /// How long a failure serves everybody: a dead page costs one call in this time.
 const FAILURE_KEPT: Duration = Duration::from_secs(10);
-/// How long the last good reply stands in for a failed call.
-const LAST_GOOD_KEPT: Duration = Duration::from_mins(15);
-/// Most replies that are remembered; statistics have one for each day that is asked for.
-const REPLIES_MAX: u64 = 400;
 /// Most bytes of statistics or load that are kept and passed on.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -85,20 +83,6 @@ pub enum Failure {
     NotNow(String),
 }
 
-#[derive(Clone, Debug)]
-struct Kept {
-    reply: Result<Arc<str>, Failure>,
-    serves: Duration,
-}
-
-struct ByKept;
-
-impl Expiry<Question, Kept> for ByKept {
-    fn expire_after_create(&self, _: &Question, kept: &Kept, _: Instant) -> Option<Duration> {
-        Some(kept.serves)
-    }
-}
-
 /// Answers questions about the account from a cache.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -107,8 +91,7 @@ pub struct Account {
     metrics: Arc<Metrics>,
     readings: Arc<Readings>,
     live: Live,
-    replies: Cache<Question, Kept>,
-    last_good: Cache<Question, Arc<str>>,
+    replies: Replies,
     statistics: Arc<Mutex<Hour>>,
     balances: Arc<Mutex<Balances>>,
     tasks: Tasks,
@@ -124,10 +107,9 @@ impl Account {
         readings: Arc<Readings>,
         live: Live,
     ) -> Self {
-        let replies = Cache::builder().max_capacity(REPLIES_MAX).expire_after(ByKept).build();
-        let last_good = Cache::builder().max_capacity(REPLIES_MAX).time_to_live(LAST_GOOD_KEPT).build();
+        let replies = Replies::new(clock);
         let (statistics, balances) = (Arc::default(), Arc::default());
-        Self { clock, gate, metrics, readings, live, replies, last_good, statistics, balances, tasks }
+        Self { clock, gate, metrics, readings, live, replies, statistics, balances, tasks }
     }
 
     /// The answer to `question`: from the cache, or from one call for all who wait for it.
@@ -146,26 +128,22 @@ impl Account {
         let account = self.clone();
         let (asked, client) = (question.clone(), Arc::clone(client));
         // A task of its own: whoever gives up waiting takes the call away from nobody.
-        let fetch = self.tasks.spawn(async move {
-            let reply = account.replies.get_with(asked.clone(), account.fetch(&asked, &client)).await.reply;
-            if let Ok(text) = &reply {
-                account.last_good.insert(asked, Arc::clone(text)).await;
-            }
-            reply
-        });
+        let fetch = self
+            .tasks
+            .spawn(async move { account.replies.get(asked.clone(), account.fetch(&asked, &client)).await });
         let reply = tokio::select! {
             biased;
             reply = fetch => reply.ok().flatten().unwrap_or(Err(Failure::NoAnswer("the gateway is stopping"))),
             () = self.clock.sleep(WAIT_MAX) => Err(Failure::NoAnswer("the upstream does not answer")),
         };
         match reply {
-            Err(failure) => self.last_good.get(&question).await.ok_or(failure),
+            Err(failure) => self.replies.last_good(&question).await.ok_or(failure),
             reply => reply,
         }
     }
 
-    async fn fetch(&self, question: &Question, client: &Arc<str>) -> Kept {
-        let reply: Result<Arc<str>, _> = self.fetch_once(question, client).await.map(Arc::from);
+    async fn fetch(&self, question: &Question, client: &Arc<str>) -> (Reply, Duration) {
+        let reply: Reply = self.fetch_once(question, client).await.map(Arc::from);
         if let (Ok(balance), Question::Balance) = (&reply, question) {
             let (readings, balance) = (Arc::clone(&self.readings), Arc::clone(balance));
             // Nobody who asked waits for the store.
@@ -180,7 +158,7 @@ impl Account {
             (Ok(_), Question::Stats(_)) => cache.stats,
             (Ok(_), Question::Load) => cache.load,
         };
-        Kept { reply, serves }
+        (reply, serves)
     }
 
     /// Permission for the call; one more day of statistics counts for its client only if it goes.
@@ -213,6 +191,7 @@ impl Account {
                 return Err(Failure::NotNow(refusal.to_string()));
             }
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.clock.sleep_until(refusal.until) => {}
             }
