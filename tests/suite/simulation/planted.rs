@@ -188,6 +188,15 @@ fn budgets_that_a_restart_forgets_get_us_blocked() {
 }
 
 #[test]
+fn looks_that_nothing_kept_has_paid_for_are_noticed() {
+    finds(Promise::BudgetsSurvive, |plan| {
+        plan.restarts = true;
+        plan.sky = Some(Sky::DiskFails);
+        plan.doctor = Doctor::KeepsBudgetsInWords;
+    });
+}
+
+#[test]
 fn looks_that_come_too_soon_are_noticed() {
     finds(Promise::LooksAreSpaced, |plan| plan.interval = Duration::from_secs(4));
 }

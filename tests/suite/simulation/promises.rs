@@ -33,6 +33,8 @@ pub enum Promise {
     OutcomesArePushed,
     /// What was stored is found again.
     Durable,
+    /// A start believes in no more of a budget than the process before it had left.
+    BudgetsSurvive,
     /// Nobody gets another's.
     OwnCaptchasOnly,
     /// A client that waits sees another served as often as the weights say.

@@ -272,7 +272,7 @@ impl Story {
             if let Ok(driver) = started.await {
                 let mut world = self.shared.world();
                 world.note(format_args!("process {life} starts"));
-                world.life.driver = Some(Arc::new(driver));
+                world.starts(driver);
                 let now = world.clock.now();
                 world.waits.started(now);
                 world.trouble_until(now);

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use capgate::clock::{Clock, Timestamp};
 use capgate::driver::Driver;
+use capgate::driver::gate::Gate;
+use capgate::engine::BlockRule;
 use capgate::simulator::{Answer, Model};
 use tokio::sync::Notify;
 
@@ -46,8 +48,17 @@ pub struct Paid {
 pub struct Life {
     pub number: u32,
     pub driver: Option<Arc<Driver>>,
+    before: Option<Before>,
     /// The step at which it is killed.
     pub kill_at: Option<u64>,
+}
+
+/// The process that was killed last.
+#[derive(Debug)]
+struct Before {
+    gate: Arc<Gate>,
+    /// Calls that had left and not ended.
+    in_flight: usize,
 }
 
 /// See the module.
@@ -188,6 +199,8 @@ impl World {
         self.life.kill_at = None;
         if let Some(driver) = self.life.driver.take() {
             driver.kill();
+            let in_flight = self.waits.in_flight();
+            self.life.before = Some(Before { gate: Arc::clone(&driver.gate), in_flight });
             self.tally.count("kills");
             let number = self.life.number;
             self.note(format_args!("process {number} is killed"));
@@ -199,6 +212,25 @@ impl World {
             self.shown.retain(|id, _| solved.contains(id));
             self.changed.notify_waiters();
         }
+    }
+
+    /// A process starts, and knows what the one before knew, or believes the worse.
+    pub fn starts(&mut self, driver: Driver) {
+        if let Some(before) = self.life.before.take() {
+            let (admitted, open) = before.gate.at_work();
+            // What is held for a call that never left need not be spent.
+            let not_sent = u32::try_from(admitted.saturating_sub(before.in_flight)).unwrap_or(u32::MAX);
+            for (had, has) in before.gate.budgets().iter().zip(driver.gate.budgets()) {
+                let units = if had.rule == BlockRule::ResLooks { open } else { 1 };
+                let held = not_sent.saturating_mul(units);
+                if has.left > had.left.saturating_add(held) {
+                    let rule = had.rule.label();
+                    let how = format!("{rule}: {} and {held} held, {} after the start", had.left, has.left);
+                    self.broke(Promise::BudgetsSurvive, how);
+                }
+            }
+        }
+        self.life.driver = Some(Arc::new(driver));
     }
 
     pub fn turn_given(&mut self, name: &str) -> Result<(), String> {
