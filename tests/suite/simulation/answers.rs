@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use capgate::clock::Timestamp;
 use capgate::driver::answers::Found;
 use capgate::protocol::{Answer, CaptchaId, Solution};
 
@@ -83,7 +84,8 @@ impl World {
         let now = self.clock.now();
         let Some(captcha) = self.model.captcha(id, now) else { return };
         let (ready_at, uploaded_at) = (captcha.ready_at, captcha.uploaded_at);
-        if self.shown.get(&id.0).is_some_and(|at| *at + TOLD_WITHIN <= now) {
+        let kept_by_now = |at: &Timestamp| (*at).max(self.disk.stalled_until) + TOLD_WITHIN <= now;
+        if self.shown.get(&id.0).is_some_and(kept_by_now) {
             self.broke(Promise::NothingLost, format!("{id}'s answer has come and is not told"));
         } else if ready_at + READY_FOR > now {
             self.tally.count("not solved in time");

@@ -21,6 +21,8 @@ pub struct Disk {
     random: Random,
     /// Changes are written one after the other.
     busy_until: Timestamp,
+    /// Until when it last wrote nothing for a while.
+    pub stalled_until: Timestamp,
     /// It refuses every change.
     pub is_failing: bool,
     /// And keeps nothing of what it refuses; else some failures come after the change was written.
@@ -39,6 +41,7 @@ impl Disk {
         Self {
             random: Random::new(seed, "disk"),
             busy_until: Timestamp(0),
+            stalled_until: Timestamp(0),
             is_failing: false,
             keeps_nothing: false,
             accepted: BTreeMap::new(),
@@ -51,7 +54,11 @@ impl Disk {
     /// Now and then the disk stalls.
     fn writes_at(&mut self, now: Timestamp) -> Timestamp {
         let ms = match self.random.below(3_000) {
-            0 => self.random.below(5_000),
+            0 => {
+                let ms = self.random.below(5_000);
+                self.stalled_until = now + Duration::from_millis(ms);
+                ms
+            }
             1..=10 => self.random.below(800),
             _ => self.random.below(4),
         };
