@@ -6,7 +6,8 @@
 //! **Invariants.** 1. A refusal changes nothing. 2. Each admitted call is settled once; one whose sender has died is
 //! settled as `Unknown` after [`Limits::call_longest`]. 3. In both 1005 ledgers, what is available covers one look for
 //! each open captcha that has not had its last look, and for each upload in flight; no other call may touch that
-//! reserve. A last look is made alone, so it costs one unit of either ledger and can always be paid. 4. Time never goes
+//! reserve. A last look is made alone, so it costs one unit of either ledger and can always be paid. (A start may have to
+//! pay for some again; [`Limits::spare_looks`] are kept for that.) 4. Time never goes
 //! back: an earlier `now`, from another replica's clock, is taken for the latest seen.
 //!
 //! The value is the whole truth about the past, so it must be durable before an admitted call is sent. The same
@@ -173,9 +174,11 @@ impl Admission {
 
     fn need(&self, rule: BlockRule, call: CallKind) -> Need {
         let keep = rule.keeps_reserve().then(|| match call {
-            CallKind::Look { ids, last: true } => self.reserve().saturating_sub(ids),
+            // From the reserve; if that has gone short, who is due first is served first.
+            CallKind::Look { last: true, .. } => 0,
             CallKind::Balance | CallKind::Report => self.reserve().saturating_add(self.limits.yield_floor),
-            CallKind::Upload | CallKind::Look { .. } | CallKind::Load => self.reserve(),
+            CallKind::Look { .. } | CallKind::Load => self.kept_back(),
+            CallKind::Upload => self.reserve(),
         });
         Need {
             units: rule.worst(call, self.state.waits.key_is_good()),
@@ -186,6 +189,11 @@ impl Admission {
 
     const fn reserve(&self) -> u32 {
         self.state.reserve()
+    }
+
+    /// What ordinary looks leave.
+    fn kept_back(&self) -> u32 {
+        self.reserve().saturating_add(self.limits.spare_looks.min(self.state.open_captchas))
     }
 
     /// The call has ended. For an accepted upload, [`Self::captcha_opened`] follows in the same breath.
@@ -239,9 +247,9 @@ impl Admission {
         self.state.waits.ended(id, flight.call, flight.key_number, ended, &self.limits, now);
         if let Ended::Code(Code::Known(ErrorCode::Block1005)) = ended {
             // Somebody else spends the allowance as well: only last looks are left of ours.
-            let reserve = self.reserve();
+            let kept_back = self.kept_back();
             for ledger in self.state.look_ledgers() {
-                ledger.drain_to(reserve);
+                ledger.drain_to(kept_back);
             }
         }
     }
@@ -281,7 +289,7 @@ impl Admission {
     /// many these are.
     #[must_use]
     pub fn save_ahead(&self, most: u32) -> (SavedAdmission, u32) {
-        let free = self.ledgers().map(|ledger| ledger.available().saturating_sub(self.reserve())).min();
+        let free = self.ledgers().map(|ledger| ledger.available().saturating_sub(self.kept_back())).min();
         let paid = free.unwrap_or(0).min(most);
         let mut saved = self.save();
         saved.charge_looks(paid);

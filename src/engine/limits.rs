@@ -41,6 +41,9 @@ pub struct Limits {
     pub upload_gap: Duration,
     /// Units of the 1005 ledgers that balance and similar calls leave to others.
     pub yield_floor: u32,
+    /// Most units that ordinary looks leave in them beside the reserve, one for each open captcha: a start has to pay
+    /// again for last looks that may have been made just before a crash, and the others' must not go short by it.
+    pub spare_looks: u32,
     /// The first wait after a no-slot answer; it doubles with each probe that finds none.
     pub no_slot_first: Duration,
     pub no_slot_longest: Duration,
@@ -62,6 +65,7 @@ impl Default for Limits {
             shapes: BLOCK_RULES.map(|row| row.shape),
             upload_gap: Duration::from_millis(100),
             yield_floor: 100,
+            spare_looks: 20,
             no_slot_first: Duration::from_secs(5),
             no_slot_longest: Duration::from_mins(1),
             zero_balance_probe: Duration::from_mins(1),

@@ -300,11 +300,34 @@ fn balance_calls_yield_first_and_last_looks_never() {
     };
     let balances = count(&mut admission, CallKind::Balance);
     let looks = count(&mut admission, LOOK);
-    assert_eq!((balances, looks), (1_000 - 100 - 5, 100));
+    assert_eq!((balances, looks), (1_000 - 100 - 5, 100 - 5));
     assert_eq!(refused(&mut admission, LOOK, at(MINUTE)).0, Why::Rule(BlockRule::ResCalls));
     let last = CallKind::Look { ids: 5, last: true };
     assert!(admission.admit(last, at(MINUTE)).is_ok());
-    assert!(admission.admit(CallKind::Look { ids: 1, last: true }, at(MINUTE)).is_err());
+}
+
+#[test]
+fn a_start_that_pays_for_last_looks_again_takes_none_from_the_others() {
+    let mut admission = fresh();
+    for n in 0..5 {
+        upload(&mut admission, Ended::Accepted, at(n * SECOND));
+        admission.captcha_opened();
+    }
+    while let Ok(ticket) = admission.admit(LOOK, at(MINUTE)) {
+        admission.settle(ticket, Ended::Done, at(MINUTE));
+    }
+    for (perhaps_made, made) in [(0, 5), (5, 5), (6, 4), (10, 0)] {
+        let mut saved = admission.save();
+        saved.charge_looks(perhaps_made);
+        let mut started = Admission::new(Limits::default(), Past::Saved(saved), at(2 * MINUTE));
+        (0..5).for_each(|_| started.captcha_opened());
+        let mut looks_last = || {
+            let ticket = started.admit(CallKind::Look { ids: 1, last: true }, at(2 * MINUTE));
+            ticket.map(|ticket| started.settle(ticket, Ended::Done, at(2 * MINUTE)))
+        };
+        let can = (0..5).filter(|_| looks_last().is_ok()).count();
+        assert_eq!(can, made, "of 5, where {perhaps_made} may have been made");
+    }
 }
 
 #[test]
@@ -374,12 +397,12 @@ fn a_gateway_with_nothing_left_uploads_and_looks_as_often_as_that_has_earned() {
         looks
     };
     assert_eq!(looks(&mut admission, now), 40, "its grant");
-    for _ in 0..3 {
+    for spare in [0, 1, 1] {
         now += 24 * 60 * MINUTE;
-        assert_eq!(looks(&mut admission, now), 0);
+        assert_eq!(looks(&mut admission, now), spare, "what was kept back for the last one");
         upload(&mut admission, Ended::Accepted, at(now));
         admission.captcha_opened();
-        assert_eq!(looks(&mut admission, now), 19);
+        assert_eq!(looks(&mut admission, now), 18, "all but its last look, and that once more");
         let last = admission.admit(CallKind::Look { ids: 1, last: true }, at(now)).unwrap();
         admission.settle(last, Ended::Done, at(now));
         admission.captcha_closed();

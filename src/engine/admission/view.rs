@@ -30,7 +30,7 @@ impl Admission {
             .filter(|(rule, _)| rule.keeps_reserve() && self.limits.enforces(*rule))
             .map(|(rule, budget)| {
                 let state = budget.state(rule, now);
-                let free = u64::from(state.left.saturating_sub(self.reserve()));
+                let free = u64::from(state.left.saturating_sub(self.kept_back()));
                 free * 100 / u64::from(state.limit.max(1))
             })
             .min()
