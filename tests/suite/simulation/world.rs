@@ -221,7 +221,7 @@ impl World {
             // What is held for a call that never left need not be spent.
             let not_sent = u32::try_from(admitted.saturating_sub(before.in_flight)).unwrap_or(u32::MAX);
             for (had, has) in before.gate.budgets().iter().zip(driver.gate.budgets()) {
-                let units = if had.rule == BlockRule::ResLooks { open } else { 1 };
+                let units = if had.rule == BlockRule::ResLooks { open.max(1) } else { 1 };
                 let held = not_sent.saturating_mul(units);
                 if has.left > had.left.saturating_add(held) {
                     let rule = had.rule.label();
