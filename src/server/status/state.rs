@@ -83,15 +83,16 @@ macro_rules! states {
 // Columns: name, label, level, title, what it means, what to do.
 #[rustfmt::skip]
 states! {
-    Draining   = "draining",    Waiting, "Stopping",        "The gateway was told to stop: it takes no new connections, and calls under way may end.", "Nothing.";
-    KeyRefused = "key_refused", Bad,     "Key refused",     "The service refuses the account's key or this address. Nothing is sent; uploads are told that there is no slot.", "Put the right key into the settings and reload, or allow this address at the service and, with the operators' token, POST /clear-latches.";
-    StoreDown  = "store_down",  Bad,     "Store down",      "The store does not take changes. Nothing is bought that cannot be remembered; answers that were paid for are still fetched.", "Make room on the disk, or mend the store. It is tried every second.";
-    Blocked    = "blocked",     Bad,     "Blocked",         "The service has locked the account or this address out. Not one call is sent until it is over; then one probe.", "Wait. If it comes again, somebody else uses the key.";
-    NoMoney    = "no_money",    Bad,     "No money",        "The account has no money. Uploads are refused at once; answers are still fetched.", "Pay in. One probe a minute finds out.";
-    Unanswered = "unanswered",  Bad,     "Service is down", "The service gives no answers. Captchas are kept and looked at later; uploads are held, then told that there is no slot.", "Look at the service, and at the way to it.";
-    NoSlot     = "no_slot",     Waiting, "No free slot",    "The service's queue is full. Uploads wait in the fair queue; one probe at a time finds out.", "Wait. If it lasts, raise the account's bid or send less.";
-    Holding    = "holding",     Waiting, "Holding back",    "Calls wait for a block rule's budget, so that the account is not blocked.", "Nothing: it passes. The budgets below show which rule.";
-    Open       = "open",        Good,    "Open",            "Uploads go out as they come, and answers come back.", "Nothing.";
+    Draining       = "draining",        Waiting, "Stopping",          "The gateway was told to stop: it takes no new connections, and calls under way may end.", "Nothing.";
+    KeyRefused     = "key_refused",     Bad,     "Key refused",       "The service refuses the account's key or this address. Nothing is sent; uploads are told that there is no slot.", "Put the right key into the settings and reload, or allow this address at the service and, with the operators' token, POST /clear-latches.";
+    StoreDown      = "store_down",      Bad,     "Store down",        "The store does not take changes. Nothing is bought that cannot be remembered; answers that were paid for are still fetched.", "Make room on the disk, or mend the store. It is tried every second.";
+    Blocked        = "blocked",         Bad,     "Blocked",           "The service has locked the account or this address out. Not one call is sent until it is over; then one probe.", "Wait. If it comes again, somebody else uses the key.";
+    NoMoney        = "no_money",        Bad,     "No money",          "The account has no money. Uploads are refused at once; answers are still fetched.", "Pay in. One probe a minute finds out.";
+    Unanswered     = "unanswered",      Bad,     "Service is down",   "The service gives no answers. Captchas are kept and looked at later; uploads are held, then told that there is no slot.", "Look at the service, and at the way to it.";
+    KeyUnconfirmed = "key_unconfirmed", Waiting, "Key not confirmed", "Calls got no reply before one showed that the key is good, and each may have counted as one with a wrong key. After three of them none is made for up to an hour.", "Nothing: it passes, and a restart does not end it. See that replies of the service come through.";
+    NoSlot         = "no_slot",         Waiting, "No free slot",      "The service's queue is full. Uploads wait in the fair queue; one probe at a time finds out.", "Wait. If it lasts, raise the account's bid or send less.";
+    Holding        = "holding",         Waiting, "Holding back",      "Calls wait for a block rule's budget, so that the account is not blocked.", "Nothing: it passes. The budgets below show which rule.";
+    Open           = "open",            Good,    "Open",              "Uploads go out as they come, and answers come back.", "Nothing.";
 }
 
 /// A state that holds, and what is known of it.
@@ -117,7 +118,7 @@ impl Condition {
 /// The states that hold, the weightiest first; none when the gateway is open.
 #[must_use]
 pub fn conditions(facts: &Facts) -> Vec<Condition> {
-    let mut all: Vec<_> = facts.waits.iter().filter_map(waiting).collect();
+    let mut all: Vec<_> = facts.waits.iter().filter_map(|wait| waiting(wait, facts.now)).collect();
     if facts.is_draining {
         all.push(Condition::new(State::Draining));
     }
@@ -136,13 +137,14 @@ pub fn conditions(facts: &Facts) -> Vec<Condition> {
     all
 }
 
-fn waiting(wait: &crate::engine::Wait) -> Option<Condition> {
+fn waiting(wait: &crate::engine::Wait, now: Timestamp) -> Option<Condition> {
     let (state, detail) = match &wait.why {
         Why::KeyRefused(code) => (State::KeyRefused, Some(code.to_string())),
         Why::Blocked(code) => (State::Blocked, Some(code.to_string())),
         Why::ZeroBalance => (State::NoMoney, None),
         Why::NoSlot => (State::NoSlot, None),
-        // These are no waits that last; see `holding`.
+        Why::KeyUnconfirmed if wait.until.since(now) >= NEWS_FROM => (State::KeyUnconfirmed, None),
+        // What passes in a moment; of rules see `holding`.
         Why::Rule(_) | Why::KeyUnconfirmed => return None,
     };
     let until = (wait.until != Timestamp::NEVER).then_some(wait.until);
@@ -229,6 +231,15 @@ mod tests {
         assert_eq!(held(10_000, rule()), [State::Holding]);
         assert_eq!(held(9_999, rule()), []);
         assert_eq!(held(60_000, Why::KeyUnconfirmed), []);
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_tried_for_ten_seconds_is_told_and_for_less_is_not() {
+        let unconfirmed = |ms: u64| {
+            states(|facts| facts.waits = vec![wait(Why::KeyUnconfirmed, NOW + Duration::from_millis(ms))])
+        };
+        assert_eq!(unconfirmed(10_000), [State::KeyUnconfirmed]);
+        assert_eq!(unconfirmed(9_999), []);
     }
 
     #[test]
