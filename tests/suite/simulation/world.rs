@@ -11,7 +11,7 @@ use std::time::Duration;
 use capgate::clock::{Clock, Timestamp};
 use capgate::driver::Driver;
 use capgate::driver::gate::Gate;
-use capgate::engine::BlockRule;
+use capgate::engine::{BlockRule, Why};
 use capgate::simulator::{Answer, Model};
 use tokio::sync::Notify;
 
@@ -48,17 +48,10 @@ pub struct Paid {
 pub struct Life {
     pub number: u32,
     pub driver: Option<Arc<Driver>>,
-    before: Option<Before>,
+    /// What the process that was killed last believed.
+    before: Option<Arc<Gate>>,
     /// The step at which it is killed.
     pub kill_at: Option<u64>,
-}
-
-/// The process that was killed last.
-#[derive(Debug)]
-struct Before {
-    gate: Arc<Gate>,
-    /// Calls that had left and not ended.
-    in_flight: usize,
 }
 
 /// See the module.
@@ -199,8 +192,7 @@ impl World {
         self.life.kill_at = None;
         if let Some(driver) = self.life.driver.take() {
             driver.kill();
-            let in_flight = self.waits.in_flight();
-            self.life.before = Some(Before { gate: Arc::clone(&driver.gate), in_flight });
+            self.life.before = Some(Arc::clone(&driver.gate));
             self.tally.count("kills");
             let number = self.life.number;
             self.note(format_args!("process {number} is killed"));
@@ -217,20 +209,28 @@ impl World {
     /// A process starts, and knows what the one before knew, or believes the worse.
     pub fn starts(&mut self, driver: Driver) {
         if let Some(before) = self.life.before.take() {
-            let (admitted, open) = before.gate.at_work();
-            // What is held for a call that never left need not be spent.
-            let not_sent = u32::try_from(admitted.saturating_sub(before.in_flight)).unwrap_or(u32::MAX);
-            for (had, has) in before.gate.budgets().iter().zip(driver.gate.budgets()) {
-                let units = if had.rule == BlockRule::ResLooks { open.max(1) } else { 1 };
-                let held = not_sent.saturating_mul(units);
-                if has.left > had.left.saturating_add(held) {
-                    let rule = had.rule.label();
-                    let how = format!("{rule}: {} and {held} held, {} after the start", had.left, has.left);
-                    self.broke(Promise::BudgetsSurvive, how);
-                }
-            }
+            self.compare(&before, &driver.gate);
         }
         self.life.driver = Some(Arc::new(driver));
+    }
+
+    fn compare(&mut self, before: &Gate, after: &Gate) {
+        // What is held for calls may have been for some that never left; and after a block of another's making less is
+        // believed than is true, which need not be remembered.
+        let (admitted, open) = before.at_work();
+        let admitted = u32::try_from(admitted).unwrap_or(u32::MAX);
+        if before.waits().iter().any(|wait| matches!(wait.why, Why::Blocked(_))) {
+            return;
+        }
+        for (had, has) in before.budgets().iter().zip(after.budgets()) {
+            let units = if had.rule == BlockRule::ResLooks { open.max(1) } else { 1 };
+            let held = admitted.saturating_mul(units);
+            if has.left > had.left.saturating_add(held) {
+                let rule = had.rule.label();
+                let how = format!("{rule}: {} and {held} held, {} after the start", had.left, has.left);
+                self.broke(Promise::BudgetsSurvive, how);
+            }
+        }
     }
 
     pub fn turn_given(&mut self, name: &str) -> Result<(), String> {
