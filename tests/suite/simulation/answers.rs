@@ -22,11 +22,12 @@ const STRANGE_CODES: u32 = 12;
 impl World {
     /// Judges what a poll found; true when it was an answer. `is_last`: the captcha's time is almost over.
     pub fn is_answered(&mut self, id: CaptchaId, found: &Found, is_last: bool) -> bool {
+        let is_behind = self.is_behind();
         self.step();
         match found {
             Found::Solved(solution) => {
                 self.note(format_args!("{id}: its client reads {:?}", solution.answer.plain()));
-                self.judge(id, solution);
+                self.judge(id, solution, is_behind);
                 self.tally.count("answers read");
                 return true;
             }
@@ -39,11 +40,14 @@ impl World {
         false
     }
 
-    fn judge(&mut self, id: CaptchaId, solution: &Solution) {
+    /// Whether what the process knows waits behind what the disk refused before.
+    fn is_behind(&self) -> bool {
+        self.life.driver.as_ref().is_some_and(|driver| driver.keeper.is_behind())
+    }
+
+    fn judge(&mut self, id: CaptchaId, solution: &Solution, is_behind: bool) {
         let is_known = self.disk.solved.contains(&id.0) || self.disk.refused.contains(&id.0);
-        // It waits behind what the disk refused before.
-        let is_late = || self.life.driver.as_ref().is_some_and(|driver| driver.keeper.is_behind());
-        if !is_known && is_late() {
+        if !is_known && is_behind {
             self.disk.refused.insert(id.0);
         } else if !is_known {
             self.broke(Promise::StoredBeforeTold, format!("{id}'s answer is told and not stored"));
@@ -100,7 +104,7 @@ impl World {
     /// An answer was read before, and the client asks again.
     pub fn answer_is_read_again(&mut self, id: CaptchaId, found: &Found) {
         match found {
-            Found::Solved(solution) => self.judge(id, solution),
+            Found::Solved(solution) => self.judge(id, solution, self.is_behind()),
             // Told while the store was down, and then the process ended: it is looked for again.
             Found::NotReady | Found::PriceMissing { .. } if self.disk.refused.contains(&id.0) => {}
             _ => self.broke(Promise::Durable, format!("{id}'s answer is gone: {found:?}")),
