@@ -15,13 +15,11 @@ use super::tls::Tls;
 use super::{files, http1};
 use crate::config::Listen;
 use crate::server::connections::{self, Connections, Limits};
+use crate::server::limits::ADMIN_CONNECTIONS_MAX;
 use crate::server::{Server, guard, routes};
 
 /// Connections that the kernel keeps waiting while all workers are busy.
 const BACKLOG: u32 = 4_096;
-
-/// Connections to the admin listener; operators have a few.
-const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// File descriptors that are not for clients.
 const FILES_KEPT: u64 = 400;
 

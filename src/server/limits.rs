@@ -17,6 +17,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take to agree on TLS.
 pub const TLS_WITHIN: Duration = Duration::from_secs(3);
+/// Connections to the admin listener that are taken at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// Most bytes of a head, and most headers in it: the web server's own.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 const HEADERS_MAX: usize = 96;
@@ -88,5 +90,10 @@ pub fn rows() -> Vec<[String; 3]> {
         ),
         row("an upstream reply", mb(REPLY_BYTES_MAX), "the same"),
         row("an answer", kb(ANSWER_BYTES_MAX), "the look is made again"),
+        row(
+            "open connections to the admin listener",
+            ADMIN_CONNECTIONS_MAX.to_string(),
+            "it waits until another is closed",
+        ),
     ]
 }

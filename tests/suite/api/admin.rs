@@ -165,3 +165,25 @@ fn a_page_is_asked_for_its_head_and_another_method_is_said_to_be_wrong() {
     let nothing = whole("GET", "/nothing");
     assert!(nothing.starts_with("HTTP/1.1 404 ") && nothing.contains("can be reached from /\n"), "{nothing}");
 }
+
+#[test]
+fn one_connection_too_many_waits_until_another_is_closed() {
+    const MOST: usize = 256;
+    let gateway = TestGateway::start();
+    let ask = || {
+        let mut stream = TcpStream::connect(gateway.admin()).unwrap();
+        write!(stream, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream
+    };
+    let is_answered = |stream: &mut TcpStream, within: Duration| {
+        stream.set_read_timeout(Some(within)).unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).is_ok() && start == *b"HTTP/1.1 200"
+    };
+    let mut open: Vec<_> = (0..MOST).map(|_| ask()).collect();
+    assert!(open.iter_mut().all(|stream| is_answered(stream, Duration::from_secs(10))));
+    let mut one_more = ask();
+    assert!(!is_answered(&mut one_more, Duration::from_millis(500)), "{MOST} are open");
+    drop(open.pop());
+    assert!(is_answered(&mut one_more, Duration::from_secs(10)));
+}
