@@ -176,7 +176,7 @@ impl Admission {
         let keep = rule.keeps_reserve().then(|| match call {
             // From the reserve; if that has gone short, who is due first is served first.
             CallKind::Look { last: true, .. } => 0,
-            CallKind::Balance | CallKind::Report => self.reserve().saturating_add(self.limits.yield_floor),
+            CallKind::Balance | CallKind::Report => self.kept_back().saturating_add(self.limits.yield_floor),
             CallKind::Look { .. } | CallKind::Load => self.kept_back(),
             CallKind::Upload => self.reserve(),
         });

@@ -65,7 +65,7 @@ impl Default for Limits {
             shapes: BLOCK_RULES.map(|row| row.shape),
             upload_gap: Duration::from_millis(100),
             yield_floor: 100,
-            spare_looks: 20,
+            spare_looks: 100,
             no_slot_first: Duration::from_secs(5),
             no_slot_longest: Duration::from_mins(1),
             zero_balance_probe: Duration::from_mins(1),

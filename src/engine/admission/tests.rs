@@ -300,7 +300,7 @@ fn balance_calls_yield_first_and_last_looks_never() {
     };
     let balances = count(&mut admission, CallKind::Balance);
     let looks = count(&mut admission, LOOK);
-    assert_eq!((balances, looks), (1_000 - 100 - 5, 100 - 5));
+    assert_eq!((balances, looks), (1_000 - 100 - 5 - 5, 100));
     assert_eq!(refused(&mut admission, LOOK, at(MINUTE)).0, Why::Rule(BlockRule::ResCalls));
     let last = CallKind::Look { ids: 5, last: true };
     assert!(admission.admit(last, at(MINUTE)).is_ok());
