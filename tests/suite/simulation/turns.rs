@@ -1,6 +1,6 @@
 //! Who waits for a turn, and how often others were served in the meantime.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use capgate::clock::Timestamp;
 
@@ -10,15 +10,16 @@ const SLACK: u32 = 1;
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Since when each waits; turns of that very moment may have been given before it came.
-    uploads: BTreeSet<(Timestamp, u64)>,
+    /// Since when each waits, the oldest first, and of one moment as they came; turns of that very moment may have been
+    /// given before.
+    uploads: VecDeque<(Timestamp, u64)>,
     /// Turns of the others since this client began to wait or was served.
     others: BTreeMap<usize, u32>,
 }
 
 impl Waiting {
     fn is_before(&self, now: Timestamp) -> bool {
-        self.uploads.first().is_some_and(|(since, _)| *since < now)
+        self.uploads.front().is_some_and(|(since, _)| *since < now)
     }
 }
 
@@ -59,7 +60,9 @@ impl Turns {
     /// An upload waits for a turn.
     fn again(&mut self, client: usize, upload: u64, now: Timestamp) {
         if self.wanted.contains(&upload) {
-            self.waiting.entry(client).or_default().uploads.insert((now, upload));
+            let uploads = &mut self.waiting.entry(client).or_default().uploads;
+            let place = uploads.partition_point(|(since, _)| *since <= now);
+            uploads.insert(place, (now, upload));
         }
     }
 
@@ -77,7 +80,7 @@ impl Turns {
     /// A turn is given to `client`, the oldest of its uploads.
     pub fn given(&mut self, client: usize, now: Timestamp) -> Result<(), String> {
         if let Some(waiting) = self.waiting.get_mut(&client) {
-            waiting.uploads.pop_first();
+            waiting.uploads.pop_front();
             waiting.others.clear();
             if waiting.uploads.is_empty() {
                 self.waiting.remove(&client);
