@@ -224,7 +224,9 @@ impl World {
         }
         for (had, has) in before.budgets().iter().zip(after.budgets()) {
             let units = if had.rule == BlockRule::ResLooks { open.max(1) } else { 1 };
-            let held = admitted.saturating_mul(units);
+            // That a key is refused which was good may not be on the disk yet.
+            let news = u32::from(had.rule == BlockRule::WrongKeys);
+            let held = admitted.saturating_mul(units).saturating_add(news);
             if has.left > had.left.saturating_add(held) {
                 let rule = had.rule.label();
                 let how = format!("{rule}: {} and {held} held, {} after the start", had.left, has.left);
