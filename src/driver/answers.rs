@@ -3,6 +3,7 @@
 //! A poll takes one shard's read lock for a look-up and touches nothing else: no queue, no other task, no upstream.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,6 +44,20 @@ pub enum Report {
     Refused(Code),
 }
 
+/// A moment that may not have come yet, in eight bytes: there are as many of these as captchas.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment(Option<NonZeroU64>);
+
+impl Moment {
+    const fn at(moment: Timestamp) -> Self {
+        Self(NonZeroU64::new(moment.as_millis()))
+    }
+
+    fn get(self) -> Option<Timestamp> {
+        self.0.map(|ms| Timestamp(ms.get()))
+    }
+}
+
 /// A captcha that a client may ask for.
 #[derive(Debug)]
 struct Kept {
@@ -50,14 +65,14 @@ struct Kept {
     method: Method,
     uploaded_at: Timestamp,
     /// When the last look went out that found it unsolved.
-    looked_at: Option<Timestamp>,
+    looked_at: Moment,
     /// The earliest moment at which an answer can come.
     answer_from: Timestamp,
     /// When a poll was last told that there is no answer yet; polls write it, and do not wait for each other to do so.
     told_open_at: AtomicU64,
     solution: Option<Arc<Solution>>,
     price: Price,
-    report: Option<Report>,
+    report: Option<Box<Report>>,
     /// Made by the first poll that waits.
     changed: Option<watch::Sender<()>>,
 }
@@ -68,7 +83,7 @@ impl Kept {
             owner: Arc::clone(&self.owner),
             method: self.method,
             uploaded_at: self.uploaded_at,
-            looked_at: self.looked_at,
+            looked_at: self.looked_at.get(),
             price_is_missing: matches!(self.price, Price::Asked | Price::AskedLate),
         }
     }
@@ -171,7 +186,7 @@ impl Answers {
             owner,
             method,
             uploaded_at,
-            looked_at: None,
+            looked_at: Moment::default(),
             answer_from: uploaded_at,
             told_open_at: AtomicU64::new(NEVER_TOLD),
             price: if solution.as_ref().is_some_and(|solution| solution.price.is_some()) {
@@ -180,7 +195,7 @@ impl Answers {
                 Price::Unasked
             },
             solution: solution.map(Arc::new),
-            report: report.map(Report::Recorded),
+            report: report.map(Report::Recorded).map(Box::new),
             changed: None,
         };
         let is_live = |old: &Kept| self.clock.now() < old.uploaded_at + LIFETIME;
@@ -251,7 +266,7 @@ impl Answers {
     /// A look that went out at `at` found it unsolved.
     pub fn unsolved(&self, id: CaptchaId, at: Timestamp) {
         if let Some(mut kept) = self.kept.get_mut(&id) {
-            kept.looked_at = Some(at);
+            kept.looked_at = Moment::at(at);
         }
     }
 
@@ -312,16 +327,16 @@ impl Answers {
         let now = self.clock.now();
         let mut kept = self.kept.get_mut(&id).filter(|kept| kept.is_open_to(owner, now)).ok_or(None)?;
         if kept.report.is_some() {
-            return Err(kept.report.clone());
+            return Err(kept.report.as_deref().cloned());
         }
-        kept.report = Some(Report::Sending);
+        kept.report = Some(Box::new(Report::Sending));
         Ok(())
     }
 
     /// How the report ended; none when it came to nothing and may be made again.
     pub fn end_report(&self, id: CaptchaId, report: Option<Report>) {
         if let Some(mut kept) = self.kept.get_mut(&id) {
-            kept.report = report;
+            kept.report = report.map(Box::new);
         }
     }
 

@@ -67,13 +67,12 @@ pub enum Effect {
 pub struct Captcha {
     kind: Kind,
     uploaded_at: Timestamp,
-    /// Its age when a look last found it unsolved.
-    unsolved_at: Duration,
+    /// Its age in milliseconds when a look last found it unsolved.
+    unsolved_ms: u32,
     /// Most captchas in a batch with this one; halves on each mismatch.
-    batch_max: usize,
+    batch_max: u16,
     wants_price: bool,
-    /// Only the price is missing.
-    is_solved: bool,
+    state: State,
     price_looks: u8,
     strange_codes: u8,
     /// Batches in a row that brought nothing.
@@ -81,17 +80,25 @@ pub struct Captcha {
     /// A batch showed something at its place that is not certainly its own.
     is_doubted: bool,
     last_look: LastLook,
-    pushed: Pushed,
+    /// There are as many of these as open captchas, and few are ever told a part.
+    pushed: Option<Box<PushedText>>,
 }
 
-/// What the upstream has pushed of a captcha.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Pushed {
-    Nothing,
-    /// A text that is not the whole answer, and when.
-    Text(Bytes, Timestamp),
-    /// Its answer, while a look at it was under way: it leaves when that is back.
-    Answer,
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Only the price is missing.
+    Solved,
+    /// Its answer was pushed while a look at it was under way: it leaves when that is back.
+    Over,
+}
+
+/// A text that the upstream pushed and that is not the whole answer.
+#[derive(Debug)]
+struct PushedText {
+    text: Bytes,
+    at: Timestamp,
 }
 
 /// The look that is kept for a captcha until shortly before its end.
@@ -117,16 +124,16 @@ impl Captcha {
         Self {
             kind,
             uploaded_at,
-            unsolved_at: Duration::ZERO,
-            batch_max: usize::MAX,
+            unsolved_ms: 0,
+            batch_max: u16::MAX,
             wants_price: false,
-            is_solved: false,
+            state: State::Open,
             price_looks: 0,
             strange_codes: 0,
             empty_batches: 0,
             is_doubted: false,
             last_look: LastLook::Kept,
-            pushed: Pushed::Nothing,
+            pushed: None,
         }
     }
 
@@ -142,19 +149,19 @@ impl Captcha {
 
     /// Its age when a look last found it unsolved; zero before the first.
     #[must_use]
-    pub const fn unsolved_at(&self) -> Duration {
-        self.unsolved_at
+    pub fn unsolved_at(&self) -> Duration {
+        Duration::from_millis(self.unsolved_ms.into())
     }
 
     /// A look at it that was sent after `at` found it unsolved.
     pub fn was_unsolved(&mut self, at: Timestamp) {
-        self.unsolved_at = at.since(self.uploaded_at);
+        self.unsolved_ms = u32::try_from(at.since(self.uploaded_at).as_millis()).unwrap_or(u32::MAX);
     }
 
     /// Whether its answer is known, and only the price is missing.
     #[must_use]
     pub const fn is_solved(&self) -> bool {
-        self.is_solved
+        !matches!(self.state, State::Open)
     }
 
     /// When the upstream forgets it.
@@ -199,9 +206,9 @@ impl Captcha {
     #[must_use]
     pub fn end(&self) -> Effect {
         match &self.pushed {
-            _ if self.is_solved => Effect::Priced(None),
-            Pushed::Text(text, _) => Effect::Solved(Answer::Text(text.clone()).into()),
-            _ => Effect::Expired,
+            _ if self.is_solved() => Effect::Priced(None),
+            Some(pushed) => Effect::Solved(Answer::Text(pushed.text.clone()).into()),
+            None => Effect::Expired,
         }
     }
 
@@ -218,23 +225,22 @@ impl Captcha {
 
     /// Most captchas in a batch with this one.
     #[must_use]
-    pub const fn batch_max(&self) -> usize {
-        self.batch_max
+    pub fn batch_max(&self) -> usize {
+        self.batch_max.into()
     }
 
     /// Its client asked for the price; the answer itself may be known already.
     pub fn want_price(&mut self, is_solved: bool) {
         self.wants_price = true;
-        self.is_solved |= is_solved;
-        // Then there is more to look for.
-        if self.is_over() {
-            self.pushed = Pushed::Nothing;
+        // One that was over has more to be looked for.
+        if is_solved || self.is_over() {
+            self.state = State::Solved;
         }
     }
 
     /// A batch of `size` with it came back with another number of pieces.
     pub fn mismatched(&mut self, size: usize) {
-        self.batch_max = (size / 2).max(1);
+        self.batch_max = u16::try_from(size / 2).unwrap_or(u16::MAX).max(1);
     }
 
     /// Whether a person types its answer, so that it could hold a `|`.
@@ -268,7 +274,7 @@ impl Captcha {
     /// stumbles over must not hide the answers of the others for ever: after some such batches in a row they are looked
     /// at in halves, down to alone.
     pub fn learn_nothing(&mut self, size: usize, others_succeed: bool) -> Learned {
-        if self.is_solved {
+        if self.is_solved() {
             return self.learn(Look::Garbage);
         }
         self.empty_batches += 1;
@@ -282,24 +288,24 @@ impl Captcha {
     /// Whether it waits for nothing but a look that is under way.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        matches!(self.pushed, Pushed::Answer)
+        matches!(self.state, State::Over)
     }
 
     /// A push told its answer, and a look at it is under way.
-    pub fn leave_when_back(&mut self) {
-        self.pushed = Pushed::Answer;
+    pub const fn leave_when_back(&mut self) {
+        self.state = State::Over;
     }
 
     /// Whether a push would be news.
     #[must_use]
     pub const fn waits_for_answer(&self) -> bool {
-        !self.is_solved
+        !self.is_solved()
     }
 
     /// Whether there is something to look for: the sooner the better.
     #[must_use]
     pub const fn is_known_solved(&self) -> bool {
-        self.is_solved || matches!(self.pushed, Pushed::Text(..))
+        self.is_solved() || self.pushed.is_some()
     }
 
     /// Takes what the upstream pushed: a plain text, or the code that it ended with. Where that is not the whole answer,
@@ -313,7 +319,7 @@ impl Captcha {
         match self.kind.method.pushed() {
             PushedAnswer::Take => self.learn(Look::Solved(Answer::Text(text).into())),
             PushedAnswer::Look => {
-                self.pushed = Pushed::Text(text, now);
+                self.pushed = Some(Box::new(PushedText { text, at: now }));
                 Learned::Nothing
             }
         }
@@ -322,8 +328,8 @@ impl Captcha {
     /// Takes the pushed text for the answer, when looks have not brought the whole of it for a while.
     pub fn learn_late(&mut self, now: Timestamp) -> Learned {
         match &self.pushed {
-            Pushed::Text(text, at) if *at + PUSHED_WAITS <= now => {
-                let answer = Answer::Text(text.clone());
+            Some(pushed) if pushed.at + PUSHED_WAITS <= now => {
+                let answer = Answer::Text(pushed.text.clone());
                 self.learn(Look::Solved(answer.into()))
             }
             _ => Learned::Nothing,
@@ -335,7 +341,7 @@ impl Captcha {
         if self.is_over() {
             return Learned::Nothing;
         }
-        if self.is_solved {
+        if self.is_solved() {
             return self.learn_price(look);
         }
         let solution = match look {
@@ -356,8 +362,8 @@ impl Captcha {
                 None => return Learned::Nothing,
             },
         };
-        self.is_solved = true;
-        self.pushed = Pushed::Nothing;
+        self.state = State::Solved;
+        self.pushed = None;
         let is_complete = solution.answer.is_failed() || solution.price.is_some() || !self.wants_price;
         let solved = Effect::Solved(solution);
         if is_complete { Learned::Last(solved) } else { Learned::More(solved) }

@@ -1,6 +1,7 @@
 //! The page that shows a captcha, as a number: enough to tell one from another, and no address to keep.
 
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU64;
 
 use super::form::Form;
 
@@ -9,7 +10,7 @@ const HOST_BYTES_MAX: usize = 253;
 
 /// A page's host. Two hosts may share a number; that costs a guess and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Page(u64);
+pub struct Page(NonZeroU64);
 
 impl Page {
     /// The host in the upload's `pageurl`; none without one.
@@ -22,7 +23,7 @@ impl Page {
         (!host.is_empty() && host.len() <= HOST_BYTES_MAX).then(|| {
             let mut hasher = std::hash::DefaultHasher::new();
             host.hash(&mut hasher);
-            Self(hasher.finish())
+            Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
         })
     }
 }

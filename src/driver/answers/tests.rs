@@ -121,3 +121,8 @@ async fn what_is_old_is_forgotten_and_nothing_else() {
         (1, "NotReady".to_owned())
     );
 }
+
+#[test]
+fn what_there_is_of_every_captcha_is_small() {
+    assert_eq!(size_of::<Kept>(), 80);
+}

@@ -422,3 +422,8 @@ fn a_short_outage_takes_no_batch_apart() {
 
 mod doubtful;
 mod pushed;
+
+#[test]
+fn what_there_is_of_every_open_captcha_is_small() {
+    assert_eq!((size_of::<Captcha>(), size_of::<InLine>(), size_of::<calendar::Undecided>()), (48, 24, 32));
+}
