@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use capgate::clock::Timestamp;
 use capgate::driver::answers::Found;
 use capgate::protocol::{Answer, CaptchaId, Solution};
 
@@ -88,9 +87,12 @@ impl World {
         let now = self.clock.now();
         let Some(captcha) = self.model.captcha(id, now) else { return };
         let (ready_at, uploaded_at) = (captcha.ready_at, captcha.uploaded_at);
-        let kept_by_now = |at: &Timestamp| (*at).max(self.disk.stalled_until) + TOLD_WITHIN <= now;
-        if self.shown.get(&id.0).is_some_and(kept_by_now) {
-            self.broke(Promise::NothingLost, format!("{id}'s answer has come and is not told"));
+        if let Some(shown_at) = self.shown.get(&id.0) {
+            if (*shown_at).max(self.disk.stalled_until) + TOLD_WITHIN > now {
+                self.tally.count("not kept in time");
+            } else {
+                self.broke(Promise::NothingLost, format!("{id}'s answer has come and is not told"));
+            }
         } else if ready_at + READY_FOR > now {
             self.tally.count("not solved in time");
         } else if self.clear_since().is_none_or(|since| since + REACHABLE_FOR > now) {
