@@ -209,6 +209,7 @@ impl Driver {
         recovery::recover(recovered, clock.now(), &answers, &poller, &repeats, &callbacks);
         let pushes = pushes::start(&tasks, &poller);
         let sender = Sender::new(&poller, Arc::clone(&pushes));
+        tasks.spawn(recovery::keep_budgets(Arc::clone(&gate)));
         tasks.spawn_endless(Arc::clone(&poller).run());
         tasks.spawn_endless(Arc::clone(&callbacks).run());
         tasks.spawn_endless(recovery::forget(clock, Arc::clone(&answers), Arc::clone(&keeper)));

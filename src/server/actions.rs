@@ -11,8 +11,9 @@ use crate::audit::Event;
 /// What a refused key has latched is mended.
 pub(super) async fn clear_latches(server: Data<Server>, call: HttpRequest) -> HttpResponse {
     server.driver.gate.clear_latches();
-    note(&server, &call, "clear_latches", None, "done");
-    done("cleared: the next call to the upstream is a probe")
+    let is_kept = server.driver.gate.keep().await.is_ok();
+    note(&server, &call, "clear_latches", None, if is_kept { "done" } else { "not_kept" });
+    done_and_kept("cleared: the next call to the upstream is a probe", is_kept)
 }
 
 /// What was given up shall be tried again.
@@ -64,11 +65,7 @@ async fn set_stopped(server: &Server, call: &HttpRequest, name: &str, is_stopped
         Ok(()) => format!("{name} may upload"),
         Err(denied) => return text(HttpResponse::Conflict(), &format!("by the settings {denied}")),
     };
-    if is_kept {
-        done(&what)
-    } else {
-        done(&format!("{what}. The store is down: a restart before it takes changes forgets this"))
-    }
+    done_and_kept(&what, is_kept)
 }
 
 /// Writes down what an operator did, and from where.
@@ -108,6 +105,14 @@ pub(super) async fn clients(server: Data<Server>) -> HttpResponse {
         })
         .collect();
     HttpResponse::Ok().json(json!({ "clients": clients }))
+}
+
+fn done_and_kept(what: &str, is_kept: bool) -> HttpResponse {
+    if is_kept {
+        done(what)
+    } else {
+        done(&format!("{what}. The store is down: a restart before it takes changes forgets this"))
+    }
 }
 
 fn done(what: &str) -> HttpResponse {

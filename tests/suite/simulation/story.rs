@@ -33,6 +33,9 @@ const REST: Duration = Duration::from_mins(32);
 /// Longest that clients are waited for; each has gone when its captcha's 15 minutes are over.
 const LEAVE_WITHIN: Duration = Duration::from_mins(40);
 
+/// Longest that a call of a gateway that is idle otherwise is waited for.
+const ASKS_WITHIN_SECONDS: u32 = 60;
+
 /// Part of the pushes with each of their faults.
 const PUSH_FAULTS: f64 = 0.03;
 
@@ -211,6 +214,13 @@ impl Story {
             }
         }
         self.clock.sleep(REST).await;
+        // An idle gateway asks for the balance now and then.
+        for _ in 0..ASKS_WITHIN_SECONDS {
+            if self.shared.world().waits.in_flight() == 0 {
+                break;
+            }
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
         self.shared.world().judge_pingbacks();
         self.shared.world().judge_end();
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use capgate::driver::Driver;
 use capgate::protocol::ErrorCode;
 use capgate::simulator::random::Random;
 use capgate::simulator::{FaultKind, FaultPoint, Money, Rate, Scenario};
@@ -40,6 +41,9 @@ pub const PUSH_FAULTS: &[FaultKind] = &[
     FaultKind::PushEarly,
     FaultKind::PushForeign,
 ];
+
+/// How long an operator waits for a process to say that something is kept.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
 
 /// What others' use of the key can bring about.
 const BLOCKS: &[ErrorCode] = &[
@@ -113,17 +117,31 @@ pub async fn mend(shared: &Shared, random: &mut Random) {
         return;
     }
     clock.sleep(Duration::from_secs(random.below(600))).await;
-    let mut world = shared.world();
-    if let Some(driver) = world.life.driver.clone() {
-        world.note(format_args!("an operator mends what was refused"));
-        world.waits.mended();
-        let now = world.clock.now();
-        world.trouble_until(now);
-        driver.gate.clear_latches();
+    loop {
+        let Some(driver) = shared.world().mend() else { return };
+        tokio::select! {
+            biased;
+            kept = driver.gate.keep() => if kept.is_ok() { return },
+            // The process is gone, or the disk says nothing.
+            () = clock.sleep(SAID_WITHIN) => {}
+        }
+        // Who is not told that it is kept says it again.
+        clock.sleep(SAID_WITHIN).await;
     }
 }
 
 impl World {
+    /// What was refused is mended, and the process that runs is told so; nothing when none does.
+    fn mend(&mut self) -> Option<Arc<Driver>> {
+        let driver = self.life.driver.clone()?;
+        self.note(format_args!("an operator mends what was refused"));
+        self.waits.mended();
+        let now = self.clock.now();
+        self.trouble_until(now);
+        driver.gate.clear_latches();
+        Some(driver)
+    }
+
     fn set_sky(&mut self, sky: Sky, calm: &Scenario, random: &mut Random) {
         let mut scenario = calm.clone();
         let some = |random: &mut Random| Rate::Probability(0.02 + random.fraction() * 0.4);
