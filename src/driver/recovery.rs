@@ -9,14 +9,13 @@ use bytes::Bytes;
 
 use super::answers::Answers;
 use super::budgets;
-use super::callbacks::Callbacks;
+use super::callbacks::{self, Callbacks};
 use super::gate::Gate;
 use super::keeper::Keeper;
 use super::poller::Poller;
 use super::repeats::Repeats;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::captcha::LIFETIME;
-use crate::protocol::ids::CaptchaId;
 use crate::store::{CaptchaRecord, Change, Delivery, Recovered, Store, StoreError};
 
 /// How long after its 15 minutes a captcha is still kept.
@@ -91,14 +90,18 @@ fn recover_callbacks(
     now: Timestamp,
     callbacks: &Arc<Callbacks>,
 ) {
-    let still_open = |captcha: &CaptchaRecord| now < captcha.uploaded_at + LIFETIME;
-    let outcomes: HashMap<CaptchaId, Option<Bytes>> = captchas
-        .iter()
-        .map(|captcha| (captcha, captcha.solution.as_ref().map(|solution| solution.answer.plain())))
-        .filter(|(captcha, outcome)| outcome.is_some() || still_open(captcha))
-        .map(|(captcha, outcome)| (captcha.id, outcome))
-        .collect();
+    let outcomes: HashMap<_, _> =
+        captchas.iter().map(|captcha| (captcha.id, outcome(captcha, now))).collect();
     callbacks.recover(deliveries, |id| outcomes.get(&id).cloned(), now - LIFETIME);
+}
+
+/// What whoever wants to be told of a captcha is told; nothing while it is open.
+fn outcome(captcha: &CaptchaRecord, now: Timestamp) -> Option<Bytes> {
+    match &captcha.solution {
+        Some(solution) => Some(solution.answer.plain()),
+        None if now < captcha.uploaded_at + LIFETIME => None,
+        None => Some(callbacks::EXPIRED.as_str().into()),
+    }
 }
 
 /// Forgets what is too old, for ever.
@@ -124,5 +127,36 @@ pub(super) async fn mend(clock: Clock, gate: Arc<Gate>, keeper: Arc<Keeper>) {
                 let _ = gate.keep().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::answer::Answer;
+    use crate::protocol::ids::CaptchaId;
+    use crate::protocol::methods::Method;
+
+    #[test]
+    fn a_captcha_whose_time_is_over_at_this_very_moment_has_an_outcome() {
+        let now = Timestamp(1_000_000_000);
+        let outcome = |uploaded_at, solution| {
+            let captcha = CaptchaRecord {
+                id: CaptchaId(1),
+                client: "a".to_owned(),
+                method: Method::Text,
+                uploaded_at,
+                solution,
+                solved_at: None,
+                report: None,
+                repeat: None,
+                is_delivered: true,
+            };
+            outcome(&captcha, now)
+        };
+        let ends_now = now - LIFETIME;
+        assert_eq!(outcome(ends_now + Duration::from_millis(1), None), None);
+        assert_eq!(outcome(ends_now, None), Some("ERROR_CAPTCHA_UNSOLVABLE".into()));
+        assert_eq!(outcome(now, Some(Answer::Text("x".into()).into())), Some("x".into()));
     }
 }
