@@ -127,17 +127,19 @@ impl Gate {
         call: Call,
         read: impl FnOnce(&Bytes) -> (T, CallEnd),
     ) -> Result<T, UpstreamError> {
-        self.send_if(ticket, call, || true, read).await
+        let kept = self.keep().await;
+        self.send_kept(ticket, call, kept, || true, read).await
     }
 
-    /// The same, if the call is still wanted when it can leave: until then it waits for the disk.
+    /// The same, when the budgets were kept after the call was admitted, or could not be; if the call is still wanted.
     ///
     /// # Errors
     /// [`UpstreamError`] when there was no reply to read; the ticket is settled all the same.
-    pub async fn send_if<T>(
+    pub async fn send_kept<T>(
         &self,
         ticket: Ticket,
         call: Call,
+        kept: Result<(), StoreError>,
         is_wanted: impl FnOnce() -> bool,
         read: impl FnOnce(&Bytes) -> (T, CallEnd),
     ) -> Result<T, UpstreamError> {
@@ -148,7 +150,7 @@ impl Gate {
         };
         // On disk before the call goes out: after a crash, a call that nobody remembers could be one too many. A store
         // that is down stops all calls but looks, which fetch what was paid for.
-        if self.keep().await.is_err() && !self.may_leave_unkept(ticket.call()) {
+        if kept.is_err() && !self.may_leave_unkept(ticket.call()) {
             return not_sent(ticket, "the store is down");
         }
         if !is_wanted() {

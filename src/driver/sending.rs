@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::sync::mpsc;
 
 use super::Refusal;
@@ -125,7 +125,9 @@ impl Sender {
         let intent = IntentId(rand::random());
         let noted =
             Intent { id: intent, client: client.to_string(), method: upload.method, at: self.clock.now() };
-        if self.keeper.commit(Change::Submitting(noted)).await.is_err() {
+        // Together: the store keeps them with one write.
+        let (noted, kept) = join(self.keeper.commit(Change::Submitting(noted)), self.gate.keep()).await;
+        if noted.is_err() {
             self.gate.settle(ticket, Ended::NotSent);
             return Sent::Refused(Refusal::StoreDown);
         }
@@ -134,7 +136,7 @@ impl Sender {
         let is_pushed = pushed_to.is_some();
         let sent = pushed_to.map_or_else(|| Arc::clone(upload), |url| Arc::new(upload.pushed_to(url)));
         let is_wanted = || !too_late() && !is_abandoned();
-        let reply = self.gate.send_if(ticket, Call::Submit(sent), is_wanted, read).await;
+        let reply = self.gate.send_kept(ticket, Call::Submit(sent), kept, is_wanted, read).await;
         let at = self.clock.now();
         let not_accepted = |how| self.keeper.keep(Change::NotAccepted { intent, how, at });
         match reply {
