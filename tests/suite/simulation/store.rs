@@ -21,7 +21,8 @@ pub struct Disk {
     random: Random,
     /// Changes are written one after the other.
     busy_until: Timestamp,
-    /// Until when it last wrote nothing for a while.
+    /// When it last wrote nothing for a while, and until when.
+    pub stalled_at: Timestamp,
     pub stalled_until: Timestamp,
     /// It refuses every change.
     pub is_failing: bool,
@@ -41,6 +42,7 @@ impl Disk {
         Self {
             random: Random::new(seed, "disk"),
             busy_until: Timestamp(0),
+            stalled_at: Timestamp(0),
             stalled_until: Timestamp(0),
             is_failing: false,
             keeps_nothing: false,
@@ -56,7 +58,7 @@ impl Disk {
         let ms = match self.random.below(3_000) {
             0 => {
                 let ms = self.random.below(5_000);
-                self.stalled_until = now + Duration::from_millis(ms);
+                (self.stalled_at, self.stalled_until) = (now, now + Duration::from_millis(ms));
                 ms
             }
             1..=10 => self.random.below(800),

@@ -196,7 +196,10 @@ impl World {
             self.tally.count("kills");
             let number = self.life.number;
             self.note(format_args!("process {number} is killed"));
-            let remembered_before = self.clock.now() - REMEMBERED_AFTER;
+            let now = self.clock.now();
+            let is_stalled = now < self.disk.stalled_until + REMEMBERED_AFTER;
+            let written_at = if is_stalled { self.disk.stalled_at } else { now };
+            let remembered_before = written_at - REMEMBERED_AFTER;
             self.waits.killed(remembered_before);
             self.turns.clear();
             self.disk.killed();
