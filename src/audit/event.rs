@@ -10,11 +10,10 @@ use crate::clock::Timestamp;
 use crate::protocol::form::Field;
 use crate::protocol::hosts::{self, Role};
 use crate::protocol::ids::CaptchaId;
+pub use crate::protocol::page::HOST_BYTES_MAX;
 
 /// Most hosts of pages in one line; an upload names one, and seldom two.
 pub const PAGES_MAX: usize = 4;
-/// Longest host that is written down, bytes (RFC 1035).
-pub const HOST_BYTES_MAX: usize = 253;
 /// Most changes of the settings in one line; one more says how many there were.
 pub const CHANGES_MAX: usize = 100;
 /// Longest name of a change, symbols.

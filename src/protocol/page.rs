@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::form::Form;
 
 /// Longest host that is taken for one, bytes (RFC 1035).
-const HOST_BYTES_MAX: usize = 253;
+pub const HOST_BYTES_MAX: usize = 253;
 
 /// A page's host. Two hosts may share a number; that costs a guess and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::form::{Field, Form};
 use super::ids::{CaptchaId, UpstreamKey, hex};
+use super::page::HOST_BYTES_MAX;
 use super::submit::urlencoded;
 
 /// Longest URL or host, bytes.
@@ -25,6 +26,8 @@ const PORT_MIN: u16 = 1_024;
 pub enum WrongAddress {
     #[error("it is longer than {ADDRESS_BYTES_MAX} bytes")]
     TooLong,
+    #[error("its host is longer than {HOST_BYTES_MAX} bytes")]
+    HostTooLong,
     #[error("it is not the URL of a host")]
     NoUrl,
     #[error("only http and https are taken")]
@@ -49,9 +52,12 @@ impl Host {
         // Brackets make an IPv6 address readable in a URL; here they also tell it from a name.
         let host = url.host_str().map(|host| host.strip_suffix('.').unwrap_or(host));
         // A second dot would make the same host another one when it is read again.
-        host.filter(|host| !host.is_empty() && !host.ends_with('.'))
-            .map(|host| Self(host.to_owned()))
-            .ok_or(WrongAddress::NoUrl)
+        let host = host.filter(|host| !host.is_empty() && !host.ends_with('.')).ok_or(WrongAddress::NoUrl)?;
+        // Other scripts' symbols make a name longer than it was written.
+        if host.len() > HOST_BYTES_MAX {
+            return Err(WrongAddress::HostTooLong);
+        }
+        Ok(Self(host.to_owned()))
     }
 
     #[must_use]
@@ -242,6 +248,14 @@ mod tests {
 
     fn host(text: &str) -> Result<String, WrongAddress> {
         Host::parse(text.as_bytes()).map(|host| host.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_host_has_253_bytes_at_most_as_it_is_resolved() {
+        let name = |bytes: usize| format!("{}.example", "a".repeat(bytes - ".example".len()));
+        assert_eq!(host(&name(HOST_BYTES_MAX)), Ok(name(HOST_BYTES_MAX)));
+        assert_eq!(host(&name(HOST_BYTES_MAX + 1)), Err(WrongAddress::HostTooLong));
+        assert_eq!(host(&format!("\u{fc}{}", name(HOST_BYTES_MAX - 2))), Err(WrongAddress::HostTooLong));
     }
 
     #[test]
