@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::body::{BoxBody, MessageBody};
+use actix_http::body::{BoxBody, EitherBody, MessageBody};
 use actix_http::error::DispatchError;
 use actix_http::h1::{ExpectHandler, UpgradeHandler};
 use actix_http::{HttpServiceBuilder, Request, Response};
@@ -22,6 +22,8 @@ use actix_web::HttpResponse;
 use actix_web::dev::{AppConfig, Extensions, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
+use futures_util::TryFutureExt;
+use futures_util::future::{Either, ready};
 use rustls::ServerConfig;
 
 use super::tls::Tls;
@@ -111,16 +113,44 @@ where
         .on_connect_ext(move |connection: &T, data: &mut Extensions| remember(connection as &dyn Any, data))
 }
 
-/// The clients' pages.
+/// The clients' pages, and before them what is answered at once.
 fn web(
     server: &Arc<Server>,
 ) -> impl ServiceFactory<
     Request,
     Config = (),
-    Response = ServiceResponse<impl MessageBody + use<>>,
+    Response = Response<impl MessageBody + use<>>,
     Error = HttpResponse,
     InitError = (),
 > + use<> {
     let app = WebApp::new().configure(routes::clients(server)).wrap(from_fn(door::pass)).into_factory();
-    map_config(app.map_err(|error: actix_web::Error| error.error_response()), |()| AppConfig::default())
+    let app =
+        map_config(app.map_err(|error: actix_web::Error| error.error_response()), |()| AppConfig::default());
+    at_once_or(server, app)
+}
+
+/// Polls that need not wait are spared the way through the framework to their handler.
+fn at_once_or<F, B: MessageBody>(
+    server: &Arc<Server>,
+    app: F,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = Response<EitherBody<BoxBody, B>>,
+    Error = F::Error,
+    InitError = F::InitError,
+> + use<F, B>
+where
+    F: ServiceFactory<Request, Config = (), Response = ServiceResponse<B>>,
+{
+    let server = Arc::clone(server);
+    apply_fn_factory(app, move |call: Request, app: &F::Service| {
+        if let Some(reply) = door::at_once(&server, &call) {
+            return Either::Left(ready(Ok(Response::from(reply).map_body(|_, body| EitherBody::left(body)))));
+        }
+        let answered = app.call(call);
+        Either::Right(
+            answered.map_ok(|reply| Response::from(reply).map_body(|_, body| EitherBody::right(body))),
+        )
+    })
 }

@@ -115,6 +115,10 @@ impl Kept {
         }
     }
 
+    fn told_open(&self, at: Timestamp) {
+        self.told_open_at.store(at.as_millis(), Ordering::Relaxed);
+    }
+
     fn is_open_to(&self, owner: &str, now: Timestamp) -> bool {
         *self.owner == *owner && now < self.uploaded_at + LIFETIME
     }
@@ -134,6 +138,14 @@ pub enum Found {
         uploaded_at: Timestamp,
     },
     Solved(Arc<Solution>),
+}
+
+impl Found {
+    /// There is no answer yet, or not all that the client asks for.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::NotReady | Self::PriceMissing { .. })
+    }
 }
 
 /// When a captcha's answer can come, and how its client asks for it.
@@ -215,21 +227,28 @@ impl Answers {
     /// What `owner`'s poll of `id` is told.
     #[must_use]
     pub fn find(&self, id: CaptchaId, owner: &str, with_price: bool) -> Found {
-        self.find_with_outlook(id, owner, with_price).0
+        self.find_or_wait(id, owner, with_price, self.clock.now(), |_| true).0
     }
 
-    /// The same with one look at the map, and when an answer can come.
-    #[must_use]
-    pub fn find_with_outlook(
+    /// The same at `now`, with one look at the map; and what `waits` says of a poll for which there is no answer yet. One
+    /// that does not wait has been told so with that.
+    pub fn find_or_wait(
         &self,
         id: CaptchaId,
         owner: &str,
         with_price: bool,
-    ) -> (Found, Option<Outlook>) {
-        match self.kept.get(&id).filter(|kept| kept.is_open_to(owner, self.clock.now())) {
-            Some(kept) => (kept.found(with_price), Some(kept.outlook())),
-            None => (Found::Nothing, None),
+        now: Timestamp,
+        waits: impl FnOnce(Outlook) -> bool,
+    ) -> (Found, bool) {
+        let Some(kept) = self.kept.get(&id).filter(|kept| kept.is_open_to(owner, now)) else {
+            return (Found::Nothing, false);
+        };
+        let found = kept.found(with_price);
+        let waits = found.is_open() && waits(kept.outlook());
+        if found.is_open() && !waits {
+            kept.told_open(now);
         }
+        (found, waits)
     }
 
     /// The client asks for the price: true for the first who does.
@@ -283,7 +302,7 @@ impl Answers {
     /// A poll was told that there is no answer yet.
     pub fn told_open(&self, id: CaptchaId) {
         if let Some(kept) = self.kept.get(&id) {
-            kept.told_open_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
+            kept.told_open(self.clock.now());
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Driver;
-use super::answers::Found;
+use super::answers::{Found, Outlook};
 use super::repeats::HungUp;
 use crate::clients::Client;
 use crate::clock::Timestamp;
@@ -103,11 +103,18 @@ fn wake_at(deadline: Timestamp, now: Timestamp, hung_up: &HungUp) -> Timestamp {
     if hung_up.can_be_seen() { deadline.min(now + PEER_SEEN_EVERY) } else { deadline }
 }
 
-fn is_open(found: &Found) -> bool {
-    matches!(found, Found::NotReady | Found::PriceMissing { .. })
-}
-
 impl Driver {
+    /// What a client's poll finds that may be held, if it need not wait for it: with one look at the map, at `now`.
+    pub fn find_at_once(
+        &self,
+        client: &Client,
+        id: CaptchaId,
+        with_price: bool,
+        now: Timestamp,
+    ) -> Option<Found> {
+        self.begin(client, id, with_price, Wait::Hold, now).ok()
+    }
+
     /// What a client's poll finds, after a wait for what is not there yet. A poll that finds no place is answered at
     /// once, and so is one whose client has gone: it is looked for every second.
     pub async fn wait_for(
@@ -118,29 +125,44 @@ impl Driver {
         wait: Wait,
         hung_up: &HungUp,
     ) -> (Found, Served) {
-        let (found, outlook) = self.find_with_outlook(client, id, with_price);
-        let Some(outlook) = outlook.filter(|_| is_open(&found)) else { return (found, Served::AtOnce) };
-        let arrived_at = self.clock.now();
-        let (longest, is_steady) = match wait {
-            Wait::Asked(longest) => (longest, true),
-            Wait::Hold => {
-                let slept = outlook.told_open_at.map(|told_at| arrived_at.since(told_at));
-                (client.poll_hold, slept.is_some_and(|slept| slept < self.holds.sleeps_from()))
-            }
+        let (found, hold) = match self.begin(client, id, with_price, wait, self.clock.now()) {
+            Ok(found) => return (found, Served::AtOnce),
+            Err(waits) => waits,
         };
-        let hold = Hold { id, with_price, deadline: arrived_at + longest, is_steady };
-        let (found, served) = if longest.is_zero() || !hold.is_worth_it(outlook.answer_from) {
-            (found, Served::AtOnce)
-        } else {
-            match self.hold(client, &hold, hung_up).await {
-                Some(found) => (found, Served::Held),
-                None => (found, Served::AtOnce),
-            }
-        };
-        if is_open(&found) {
-            self.answers.told_open(id);
+        if let Some(found) = self.hold(client, &hold, hung_up).await {
+            return (found, Served::Held);
         }
-        (found, served)
+        self.answers.told_open(id);
+        (found, Served::AtOnce)
+    }
+
+    /// What there is for a poll that arrives at `now`.
+    ///
+    /// # Errors
+    /// The same, and how the poll waits for more.
+    fn begin(
+        &self,
+        client: &Client,
+        id: CaptchaId,
+        with_price: bool,
+        wait: Wait,
+        now: Timestamp,
+    ) -> Result<Found, (Found, Hold)> {
+        let mut hold = Hold { id, with_price, deadline: now, is_steady: true };
+        let waits = |outlook: Outlook| {
+            let longest = match wait {
+                Wait::Asked(longest) => longest,
+                Wait::Hold => {
+                    let slept = outlook.told_open_at.map(|told_at| now.since(told_at));
+                    hold.is_steady = slept.is_some_and(|slept| slept < self.holds.sleeps_from());
+                    client.poll_hold
+                }
+            };
+            hold.deadline = now + longest;
+            !longest.is_zero() && hold.is_worth_it(outlook.answer_from)
+        };
+        let (found, waits) = self.find_or_wait(client, id, with_price, now, waits);
+        if waits { Err((found, hold)) } else { Ok(found) }
     }
 
     /// What came of the wait; none when there was none.
@@ -152,14 +174,11 @@ impl Driver {
         loop {
             // First the channel, then the look: what changes in between is not missed.
             let Some(mut changes) = self.answers.changes(hold.id) else { return Some(Found::Nothing) };
-            let (found, outlook) = self.find_with_outlook(client, hold.id, hold.with_price);
             let now = self.clock.now();
-            if !is_open(&found)
-                || !outlook.is_some_and(|outlook| hold.is_worth_it(outlook.answer_from))
-                || now >= hold.deadline
-                || self.is_stopping()
-                || hung_up.is_so()
-            {
+            let may_wait = now < hold.deadline && !self.is_stopping() && !hung_up.is_so();
+            let waits = |outlook: Outlook| may_wait && hold.is_worth_it(outlook.answer_from);
+            let (found, waits) = self.find_or_wait(client, hold.id, hold.with_price, now, waits);
+            if !waits {
                 return Some(found);
             }
             let wake_at = wake_at(hold.deadline, now, hung_up);
@@ -189,7 +208,7 @@ impl Driver {
             let found: Vec<_> = ids.iter().map(|id| self.find(client, *id, false)).collect();
             let now = self.clock.now();
             if found.iter().any(|found| matches!(found, Found::Solved(_)))
-                || !found.iter().any(is_open)
+                || !found.iter().any(Found::is_open)
                 || now >= deadline
                 || self.is_stopping()
                 || hung_up.is_so()

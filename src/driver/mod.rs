@@ -59,7 +59,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::clients::Client;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Live};
 use crate::engine::limits::Limits;
 use crate::metrics::Metrics;
@@ -311,25 +311,27 @@ impl Driver {
         self.tasks.kill();
     }
 
-    /// What a client's poll finds, at once.
+    /// What is there for a client's poll, whether it would wait or not.
     #[must_use]
     pub fn find(&self, client: &Client, id: CaptchaId, with_price: bool) -> Found {
-        self.find_with_outlook(client, id, with_price).0
+        self.find_or_wait(client, id, with_price, self.clock.now(), |_| true).0
     }
 
-    /// The same, and when an answer can come.
-    fn find_with_outlook(
+    /// The same at `now`; and what `waits` says of a poll for which there is no answer yet.
+    fn find_or_wait(
         &self,
         client: &Client,
         id: CaptchaId,
         with_price: bool,
-    ) -> (Found, Option<Outlook>) {
-        let (found, outlook) = self.answers.find_with_outlook(id, &client.name, with_price);
+        now: Timestamp,
+        waits: impl FnOnce(Outlook) -> bool,
+    ) -> (Found, bool) {
+        let (found, waits) = self.answers.find_or_wait(id, &client.name, with_price, now, waits);
         if let Found::PriceMissing { is_new: true, is_solved, method, uploaded_at } = found
             && self.answers.ask_price(id)
         {
             self.poller.want_price(id, method, uploaded_at, is_solved);
         }
-        (found, outlook)
+        (found, waits)
     }
 }

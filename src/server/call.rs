@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::error::PayloadError;
 use actix_web::http::Version;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -133,12 +134,12 @@ async fn whole(
 }
 
 /// The parameters of a call that comes without a body, where they can be read in place.
-pub(super) fn query(call: &HttpRequest) -> Option<Query<'_>> {
+pub(super) fn query(call: &RequestHead) -> Option<Query<'_>> {
     // Later versions need no header to announce a body.
-    let announces = |name| call.headers().contains_key(name);
-    let has_body = call.version() > Version::HTTP_11
+    let announces = |name| call.headers.contains_key(name);
+    let has_body = call.version > Version::HTTP_11
         || [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING].into_iter().any(announces);
-    if has_body { None } else { Query::in_place(call.query_string()) }
+    if has_body { None } else { Query::in_place(call.uri.query().unwrap_or_default()) }
 }
 
 impl Respond {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::limits::{HEAD_WITHIN, KEEP_ALIVE};
 use super::peer::Peer;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::metrics::{Metrics, OpenConnection};
 
 /// How long a connection may stay with no call under way: a keep-alive, and the time for the next head.
@@ -172,7 +172,7 @@ impl Connections {
         let now = self.clock.now();
         let open: Vec<_> = self.with(|shares| shares.open.values().filter_map(Weak::upgrade).collect());
         let quiet = open.iter().filter(|connection| {
-            let since = crate::clock::Timestamp(connection.quiet_since.load(Ordering::Acquire));
+            let since = Timestamp(connection.quiet_since.load(Ordering::Acquire));
             connection.calls_under_way.load(Ordering::Acquire) == 0 && now.since(since) > QUIET_MAX
         });
         quiet.map(|connection| connection.peer.close()).count()
@@ -195,6 +195,11 @@ impl Connection {
     pub fn call_begins(self: &Arc<Self>) -> UnderWay {
         self.calls_under_way.fetch_add(1, Ordering::AcqRel);
         UnderWay(Arc::clone(self))
+    }
+
+    /// A call that came at `now` has been answered at once.
+    pub fn call_was_answered(&self, now: Timestamp) {
+        self.quiet_since.store(now.as_millis(), Ordering::Release);
     }
 
     /// The reply that comes now is the last.
@@ -254,8 +259,7 @@ pub struct UnderWay(Arc<Connection>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let now = self.0.connections.clock.now();
-        self.0.quiet_since.store(now.as_millis(), Ordering::Release);
+        self.0.call_was_answered(self.0.connections.clock.now());
         self.0.calls_under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -1,11 +1,12 @@
-//! What every call to the client listeners goes through.
+//! What every call to the client listeners goes through: [`at_once`] first, and [`pass`] where that has no reply.
 //!
 //! A handler that panics harms no other call: what it held is given back, its client is answered in words that every library
 //! survives, and the panic is counted. What was said in the panic is told to nobody, for it can hold what a client sent.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use actix_http::Request;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
@@ -18,9 +19,29 @@ use futures_util::FutureExt;
 
 use super::Server;
 use super::connections::Connection;
+use super::res_php;
 use super::respond::Respond;
 use crate::protocol::errors::ErrorCode;
 use crate::protocol::form::Form;
+
+/// The reply to a poll that need not wait, before the framework looks for its handler: nearly all calls are such polls, and
+/// finding that out costs as much as the answer. None for all other calls.
+#[must_use]
+pub fn at_once(server: &Server, call: &Request) -> Option<HttpResponse> {
+    let connection = call.conn_data::<Arc<Connection>>().filter(|connection| !connection.is_ending())?;
+    if server.driver.is_stopping() {
+        return None;
+    }
+    let now = server.driver.clock.now();
+    let answer = || res_php::at_once(server, call, now);
+    let reply = panic::catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        server.metrics.call_panicked();
+        connection.ends();
+        Some(broken(call.uri()))
+    })?;
+    connection.call_was_answered(now);
+    Some(reply)
+}
 
 /// Lets a call through to its handler.
 ///

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_http::Request;
+use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use super::call::{parameters, query};
 use super::peer::hung_up;
 use super::respond::{self, Respond};
 use crate::clients::Client;
+use crate::clock::Timestamp;
 use crate::driver::Wait;
 use crate::driver::account::Question;
 use crate::driver::answers::Found;
@@ -38,8 +41,23 @@ impl Asked {
     }
 }
 
+/// The reply to a poll that need not wait; none for every other call, which [`answer`] takes.
+pub(super) fn at_once(server: &Server, call: &Request, now: Timestamp) -> Option<HttpResponse> {
+    if call.method() != Method::GET || call.path() != "/res.php" {
+        return None;
+    }
+    let Asked { respond, client, res_call } = Asked::by(&query(call.head())?, server);
+    let (client, Ok(ResCall::Get { id, with_price, wait: None })) = (client.ok()?, res_call) else {
+        return None;
+    };
+    let found = server.driver.find_at_once(&client, id, with_price, now)?;
+    client.counters.called(ClientCall::Poll);
+    client.counters.polled(outcome(&found), Served::AtOnce);
+    Some(respond.found(&found, with_price))
+}
+
 pub(super) async fn answer(server: Data<Server>, call: HttpRequest, body: Payload) -> HttpResponse {
-    let asked = match query(&call) {
+    let asked = match query(call.head()) {
         Some(query) => Asked::by(&query, &server),
         None => match parameters(server.driver.clock, &call, body).await {
             Ok(form) => Asked::by(&form, &server),
