@@ -86,7 +86,7 @@ fn while_the_key_is_refused_polls_are_told_to_come_again_and_what_was_bought_is_
 
 #[test]
 fn as_many_uploads_wait_as_may_and_one_more_is_told_at_once() {
-    let hold = Duration::from_secs(2);
+    let hold = Duration::from_secs(4);
     let gateway = TestGateway::builder()
         .clients(5)
         .settings(|config| {
