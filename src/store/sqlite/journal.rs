@@ -16,7 +16,7 @@ use rusqlite::{Connection, Error, ErrorCode, ToSql, TransactionBehavior, params_
 use super::statements::Statement;
 
 /// So much of the journal, and the row that exceeds it, is folded in one transaction: some milliseconds.
-const SLICE_BYTES: usize = 64 * 1024;
+pub(super) const SLICE_BYTES: usize = 64 * 1024;
 
 /// An upload's entries are shorter.
 const ENTRY_BYTES_EXPECTED: usize = 128;

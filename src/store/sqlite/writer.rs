@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::{self, StoreFile};
-use super::journal::{self, Entry};
+use super::journal::{self, Entry, SLICE_BYTES};
 use super::known::{Claim, Known, Right, Undo};
 use super::{Options, ledger, recovered};
 use crate::clock::Timestamp;
@@ -23,8 +23,10 @@ use crate::store::{Recovered, StoreError};
 pub const GROUP_MAX: usize = 1_024;
 /// A row of the journal is not made longer than this and one change more.
 const ROW_BYTES_MAX: usize = 1024 * 1024;
-/// How long nothing must arrive before the journal is folded.
+/// How long nothing must arrive before a journal of a slice or more is folded.
 const FOLD_AFTER: Duration = Duration::from_millis(20);
+/// The same for a smaller one: to fold a few changes costs nearly as much as to fold a slice of them.
+const FOLD_FEW_AFTER: Duration = Duration::from_secs(1);
 /// The same, after it could not be folded.
 const FOLD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A journal of this size is folded at once: a start would have to do it, and a start must be short.
@@ -89,7 +91,11 @@ impl Writer {
             match timer.block_on(next(&mut arrived, &mut jobs, silence)) {
                 Next::Jobs => {
                     self.work(jobs.drain(..));
-                    silence = (self.journal_bytes > 0).then_some(FOLD_AFTER);
+                    silence = match self.journal_bytes {
+                        0 => None,
+                        1..SLICE_BYTES => Some(FOLD_FEW_AFTER),
+                        SLICE_BYTES.. => Some(FOLD_AFTER),
+                    };
                 }
                 Next::Silence => silence = self.tidy(),
                 Next::End => break,
