@@ -1,15 +1,15 @@
 //! Every call to the upstream goes through here: asked of admission before, settled after, timed and counted.
 
+mod keeping;
 mod logged;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::budgets::{self, Ahead};
 use super::float::Float;
 use super::keeper::Keeper;
 use super::troubles::Troubles;
@@ -22,7 +22,7 @@ use crate::engine::{Limits, Wait};
 use crate::metrics::{CallOutcome, Metrics};
 use crate::protocol::errors::{Code, ErrorCode, Reaction};
 use crate::protocol::reply::{Told, read_told};
-use crate::store::{Change, StoreError};
+use crate::store::StoreError;
 use crate::upstream::{Call, CallKind, Upstream, UpstreamError};
 use logged::tell_states;
 
@@ -240,45 +240,6 @@ impl Gate {
             }
             _ => (),
         }
-    }
-
-    /// Whether a call may leave although the budgets were not kept.
-    fn may_leave_unkept(&self, call: Asked) -> bool {
-        match call {
-            Asked::Look { last: true, .. } => true,
-            Asked::Look { ids, last: false } => self.float.take(ids.max(1)),
-            _ => false,
-        }
-    }
-
-    /// Makes the budgets durable as they are now, or a little later.
-    ///
-    /// # Errors
-    /// When the store does not take them.
-    pub async fn keep(&self) -> Result<(), StoreError> {
-        let wanted = self.keeps.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut kept = self.kept.lock().await;
-        if kept.0 < wanted {
-            *kept = (self.keeps.load(Ordering::Acquire), self.keep_state(Ahead::Float).await);
-        }
-        kept.1.clone()
-    }
-
-    /// Makes the budgets durable as they are in the end: no call leaves after this one.
-    ///
-    /// # Errors
-    /// When the store does not take them.
-    pub async fn keep_last(&self) -> Result<(), StoreError> {
-        let _kept = self.kept.lock().await;
-        self.keep_state(Ahead::Nothing).await
-    }
-
-    async fn keep_state(&self, ahead: Ahead) -> Result<(), StoreError> {
-        let keeping = self.float.keeping();
-        let (budgets, paid) = self.with(|admission, _| budgets::save(&self.key(), admission, ahead));
-        self.keeper.commit(Change::Budgets(budgets)).await?;
-        self.float.kept(&keeping, paid);
-        Ok(())
     }
 
     /// Takes reloaded settings over. When the key is another, calls that were admitted with the one before stay behind,
