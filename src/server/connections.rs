@@ -5,6 +5,8 @@
 //! read; what is over a limit is refused at once, in words. What the web server leaves open for ever is closed: a second head
 //! that never ends, a reply that nobody reads ([`tidy`]).
 
+mod bodies;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,15 +19,12 @@ use super::limits::{HEAD_WITHIN, KEEP_ALIVE};
 use super::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::{Metrics, OpenConnection};
+pub use bodies::{ADDRESS_BODIES_BYTES_MAX, BODIES_BYTES_MAX, BodyRoom, NoRoom};
 
 /// How long a connection may stay with no call under way: a keep-alive, and the time for the next head.
 pub const QUIET_MAX: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() + HEAD_WITHIN.as_secs());
 /// Between two looks for connections that are quiet for too long.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// Most bytes of bodies that are being read at once, of all clients together; 32 of the largest.
-pub const BODIES_BYTES_MAX: usize = 256 << 20;
-/// Most of them from one address, so that another finds room.
-pub const ADDRESS_BODIES_BYTES_MAX: usize = BODIES_BYTES_MAX / 2;
 
 /// How many connections are taken.
 #[derive(Clone, Copy, Debug)]
@@ -89,10 +88,6 @@ pub struct Greeting {
     peer: SocketAddr,
     is_over: bool,
 }
-
-/// Too many bytes are being read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom;
 
 impl Connections {
     #[must_use]
@@ -211,11 +206,6 @@ impl Connection {
     pub fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::Acquire)
     }
-
-    /// Room for a body that is read.
-    pub(super) fn body(self: &Arc<Self>) -> BodyRoom {
-        BodyRoom { connection: Arc::clone(self), taken: 0 }
-    }
 }
 
 impl Drop for Connection {
@@ -261,47 +251,6 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.call_was_answered(self.0.connections.clock.now());
         self.0.calls_under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// What a body that is read takes up.
-#[derive(Debug)]
-pub(super) struct BodyRoom {
-    connection: Arc<Connection>,
-    taken: usize,
-}
-
-impl BodyRoom {
-    pub fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        let address = self.connection.peer.address();
-        self.connection.connections.with(|shares| {
-            let share = shares.by_address.entry(address).or_default();
-            if shares.all.body_bytes + bytes > BODIES_BYTES_MAX
-                || share.body_bytes + bytes > ADDRESS_BODIES_BYTES_MAX
-            {
-                return Err(NoRoom);
-            }
-            share.body_bytes += bytes;
-            shares.all.body_bytes += bytes;
-            self.taken += bytes;
-            Ok(())
-        })
-    }
-}
-
-impl Drop for BodyRoom {
-    fn drop(&mut self) {
-        // Most calls are polls, which have no body: they do not wait for each other here.
-        if self.taken == 0 {
-            return;
-        }
-        let address = self.connection.peer.address();
-        self.connection.connections.with(|shares| {
-            shares.all.body_bytes -= self.taken;
-            if let Some(share) = shares.by_address.get_mut(&address) {
-                share.body_bytes -= self.taken;
-            }
-        });
     }
 }
 
